@@ -1,0 +1,78 @@
+// One log stream on standard error: text on a terminal, JSON lines with journald's priority prefix otherwise.
+// Rooms get a Logger; what may stand in a line is their duty: nothing personal, ids only as keyed hashes.
+import { Writable } from "node:stream";
+import { isatty } from "node:tty";
+import pino from "pino";
+import pretty from "pino-pretty";
+
+type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** Writes structured lines: fields first, then a sentence. */
+export interface Logger {
+  debug(fields: Fields, message: string): void;
+  info(fields: Fields, message: string): void;
+  warn(fields: Fields, message: string): void;
+  error(fields: Fields, message: string): void;
+  /** A logger whose lines all carry these fields. */
+  child(fields: Fields): Logger;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFormat = "auto" | "text" | "json";
+
+// syslog(3) priorities, as sd-daemon(3) defines the "<N>" prefix that journald reads from standard error.
+const PRIORITY: Readonly<Record<number, string>> = { 20: "<7>", 30: "<6>", 40: "<4>", 50: "<3>", 60: "<2>" };
+
+/**
+ * @param level lines below it are dropped
+ * @param format `auto` is text on a terminal and JSON otherwise
+ * @param write receives finished lines with their newline; standard error unless a test says otherwise
+ */
+export function createLogger(
+  level: LogLevel,
+  format: LogFormat,
+  write: (line: string) => void = (line) => void process.stderr.write(line),
+): Logger {
+  const asText = format === "text" || (format === "auto" && isatty(2));
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
+  if (asText) {
+    // An in-process stream: pino's worker-thread transports end a Bun-compiled process.
+    const stream = pretty({
+      colorize: isatty(2),
+      ignore: "pid,hostname",
+      translateTime: "SYS:HH:MM:ss.l",
+      singleLine: true,
+      destination: new Writable({
+        decodeStrings: false,
+        write(chunk, _encoding, done) {
+          write(String(chunk));
+          done();
+        },
+      }),
+    });
+    return pino(options, stream);
+  }
+  const destination = {
+    // pino sets this before each write when the destination asks for metadata.
+    lastLevel: 30,
+    [Symbol.for("pino.metadata")]: true,
+    write(line: string) {
+      write(`${PRIORITY[destination.lastLevel] ?? ""}${line}`);
+    },
+  };
+  return pino(options, destination);
+}
+
+/** A logger that drops everything, for tools and tests. */
+export const silentLogger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLogger,
+};

@@ -1,0 +1,127 @@
+// Rings: what one carries when it begins, and what is written when it ends.
+import type { Keyring } from "../keys/types.ts";
+import { deadness, type Ledger } from "./apply.ts";
+import { nextRing, type ReasonMarks } from "./owed-rule.ts";
+import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
+import type { Ring, Settlement } from "./types.ts";
+
+export interface RingBook {
+  /** The ring for this registration, or null if nothing is due (`stale`: its work-list row should go). */
+  begin(
+    registrationId: string,
+    now: number,
+  ): { readonly ring: Ring } | { readonly ring: null; readonly stale: boolean };
+  /** Writes how a ring ended, inside a transaction; true if more is due at once. */
+  settle(settlement: Settlement): boolean;
+}
+
+export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, feed: string): RingBook {
+  function begin(registrationId: string, now: number): ReturnType<RingBook["begin"]> {
+    const id = idBytes(registrationId);
+    const due = rows.due(id);
+    if (due === null || due.notBefore > now) return { ring: null, stale: false };
+    const stored = rows.registration(id);
+    const deliveries = rows.deliveries(id);
+    if (stored?.kind !== "present" || deadness(stored.registration, deliveries) !== "no") {
+      return { ring: null, stale: true };
+    }
+    const next = nextRing(rows.owed(id), deliveries);
+    if (next === null) return { ring: null, stale: true };
+    const { registration, sealedToken } = stored;
+    const badgeRef = next.badge === null ? null : { feed: next.badge.feed, mark: next.badge.badgeMark };
+    const seen = Object.fromEntries(
+      deliveries.filter((row) => row.feed !== feed).map((row) => [row.feed, row.count]),
+    );
+    return {
+      ring: {
+        registrationId,
+        app: registration.app,
+        platform: registration.platform,
+        token: keyring.open(sealedToken, registrationId, "token"),
+        tokenMac: registration.tokenMac,
+        renewedAt: registration.renewedAt,
+        locale: registration.locale,
+        badge: next.badge?.badge ?? null,
+        reason: next.reason,
+        folder: next.folder,
+        attempt: due.attempt,
+        since: due.since,
+        // Made from what the ring carries: the same on each try, also after a crash, and another for newer news.
+        apnsId: keyring.uuidFrom(
+          registrationId,
+          next.reason,
+          next.folder ?? "",
+          badgeRef === null ? "" : `${badgeRef.feed}:${badgeRef.mark}`,
+          JSON.stringify(next.marks),
+        ),
+        carries: { badgeRef, seen, marks: next.marks },
+      },
+    };
+  }
+
+  function settleMarks(id: Buffer, carried: Settlement["ring"]["carries"]["marks"]): void {
+    if (Object.keys(carried).length === 0) return;
+    for (const row of rows.owed(id)) {
+      const reasons: Record<string, ReasonMarks> = { ...row.reasons };
+      let changed = false;
+      for (const [key, byFeed] of Object.entries(carried)) {
+        const answered = byFeed[row.feed];
+        const marks = reasons[key];
+        // The mark that the ring answered is copied: news that came while it was in flight stays owed.
+        if (answered === undefined || marks === undefined || marks[1] >= answered) continue;
+        reasons[key] = [marks[0], answered, marks[2]];
+        changed = true;
+      }
+      if (changed) rows.writeOwed(id, { ...row, reasons });
+    }
+  }
+
+  function settle(settlement: Settlement): boolean {
+    const { ring, at } = settlement;
+    const id = idBytes(ring.registrationId);
+    const stored = rows.registration(id);
+    // Deleted while in flight: a tombstone stays alone.
+    if (stored?.kind !== "present") {
+      rows.deleteDue(id);
+      return false;
+    }
+    // The phone has another token by now: this ring reached nobody, whatever the provider said of it.
+    if (!stored.registration.tokenMac.equals(ring.tokenMac))
+      return ledger.refreshDue(ring.registrationId, { at });
+    if (settlement.kind === "again") {
+      const due = rows.due(id);
+      const attempt = ring.attempt + (settlement.counts === false ? 0 : 1);
+      rows.writeDue(id, { notBefore: settlement.notBefore ?? at, attempt, since: due?.since ?? ring.since });
+      return false;
+    }
+    const before = rows.deliveries(id).find((row) => row.feed === feed);
+    rows.writeDelivery(id, nextDelivery(before, feed, settlement));
+    // A dead token's phone got nothing: all stays owed, for the token that it registers next.
+    if (settlement.kind === "done") settleMarks(id, ring.carries.marks);
+    return ledger.refreshDue(ring.registrationId, { at });
+  }
+
+  return { begin, settle };
+}
+
+/** The delivery row after a ring that ended for good: accepted, given up, or the token judged dead. */
+function nextDelivery(before: DeliveryRow | undefined, feed: string, settlement: Settlement): DeliveryRow {
+  const { ring, at, outcome } = settlement;
+  const carriesBadge = ring.carries.badgeRef !== null && settlement.kind === "done";
+  const badges = before?.count ?? 0;
+  return {
+    feed,
+    rings: (before?.rings ?? 0) + 1,
+    // A ring without a badge leaves the badge's part as it was, or the same badge would be owed again.
+    count: carriesBadge ? badges + 1 : badges,
+    ref: carriesBadge ? ring.carries.badgeRef : (before?.ref ?? null),
+    seen: carriesBadge ? ring.carries.seen : (before?.seen ?? {}),
+    last: { at, reason: ring.reason, outcome, attempts: ring.attempt + 1 },
+    apnsId: ring.apnsId,
+    accepted: (before?.accepted ?? 0) + (settlement.kind === "done" && outcome === "accepted" ? 1 : 0),
+    dead:
+      settlement.kind === "dead"
+        ? { kind: settlement.ends === true ? "ended" : "stopped", tokenMac: ring.tokenMac, at }
+        : (before?.dead ?? null),
+  };
+}

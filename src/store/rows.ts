@@ -1,0 +1,340 @@
+// The statements on the tables: rows in, rows out. Which row to write is decided elsewhere.
+import type Database from "better-sqlite3";
+import { uuidText } from "../keys/capability.ts";
+import type { HybridClock } from "./clock.ts";
+import type { BadgeRing, OwedRow, ReasonMarks } from "./owed-rule.ts";
+import type { Folder, FolderKind, LastRing, Platform, Reason, Registration } from "./types.ts";
+
+/** The 16 bytes of a UUID in its canonical text. */
+export function idBytes(id: string): Buffer {
+  return Buffer.from(id.replaceAll("-", ""), "hex");
+}
+
+/** The canonical text of 16 bytes. */
+export function idText(bytes: Buffer): string {
+  return uuidText(bytes);
+}
+
+interface RegistrationRecord {
+  app: string;
+  platform: Platform;
+  token: Buffer;
+  token_mac: Buffer;
+  secret_hash: Buffer;
+  subject_mac: Buffer | null;
+  revision: number;
+  locale: string | null;
+  created_at: number;
+  renewed_at: number;
+  deleted_at: number | null;
+  idle_at: number | null;
+}
+
+interface FolderRecord {
+  name: string;
+  kind: FolderKind;
+  generation: number;
+  bound_generation: number;
+  ended_generation: number;
+  subscription_mac: Buffer | null;
+  watermark_mac: Buffer | null;
+  last_heard_at: number | null;
+  failed_at: number | null;
+  folder_mac: Buffer | null;
+  folder_learnt: number;
+  status_frequency: number;
+}
+
+/** A delivery row: the last ring of one feed, and what the provider said of the token. */
+export interface DeliveryRow extends BadgeRing {
+  /** All rings of this feed, with or without a badge; the merge goes by it. */
+  readonly rings: number;
+  readonly last: LastRing;
+  readonly apnsId: string | null;
+  readonly accepted: number;
+  readonly dead: {
+    readonly kind: "stopped" | "ended";
+    readonly tokenMac: Buffer;
+    readonly at: number;
+  } | null;
+}
+
+/** A registration row as stored: one of the three shapes it can have. */
+export type StoredRegistration =
+  | { readonly kind: "present"; readonly registration: Registration; readonly sealedToken: Buffer }
+  | { readonly kind: "deleted"; readonly at: number; readonly revision: number }
+  | { readonly kind: "idle"; readonly revision: number };
+
+export type Rows = ReturnType<typeof createRows>;
+
+/**
+ * Prepares the statements.
+ * @param seq gives the next position in this node's feed; each row written takes one
+ */
+export function createRows(db: Database.Database, clock: HybridClock, seq: () => number) {
+  const get = (sql: string) => db.prepare(sql);
+  const selectRegistration = get("SELECT * FROM registration WHERE id = ?");
+  const selectFolders = get(
+    "SELECT * FROM folder WHERE registration = ? AND removed_revision IS NULL ORDER BY name",
+  );
+  const selectOwed = get("SELECT * FROM owed WHERE registration = ?");
+  const selectDelivery = get("SELECT * FROM delivery WHERE registration = ?");
+  const selectBound = get(
+    "SELECT registration, name, bound_generation FROM folder WHERE subscription_mac = ? AND removed_revision IS NULL",
+  );
+  const selectDue = get("SELECT not_before, attempt, since FROM due WHERE registration = ?");
+  const upsertRegistration = get(`
+    INSERT OR REPLACE INTO registration (id, app, platform, token, token_mac, secret_hash, subject_mac, revision,
+      locale, created_at, renewed_at, deleted_at, idle_at, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,?,?)`);
+  const bury = get(`
+    INSERT OR REPLACE INTO registration (id, revision, created_at, renewed_at, deleted_at, idle_at, version, seq)
+    VALUES (?,?,?,?,?,?,?,?)`);
+  const upsertFolder = get(`
+    INSERT OR REPLACE INTO folder (registration, name, kind, generation, bound_generation, ended_generation,
+      subscription_mac, watermark_mac, last_heard_at, failed_at, folder_mac, folder_learnt, status_frequency,
+      removed_revision, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
+  const removeFolder = get(`
+    UPDATE folder SET removed_revision = ?, subscription_mac = NULL, watermark_mac = NULL, folder_mac = NULL,
+      version = ?, seq = ? WHERE registration = ? AND name = ?`);
+  const upsertOwed = get(`
+    INSERT OR REPLACE INTO owed (registration, feed, badge, badge_mark, badge_event_at, badge_seen, reasons,
+      version, seq) VALUES (?,?,?,?,?,?,?,?,?)`);
+  const upsertDelivery = get(`
+    INSERT OR REPLACE INTO delivery (registration, feed, count, badge_count, badge_feed, badge_mark, badge_seen,
+      reason, outcome, apns_id, at, attempts, accepted, dead, dead_token_mac, dead_at, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
+  const upsertDue = get(
+    `INSERT OR REPLACE INTO due (registration, not_before, attempt, since) VALUES (?,?,?,?)`,
+  );
+  const deleteDue = get("DELETE FROM due WHERE registration = ?");
+  const deleteAll = ["folder", "owed", "delivery", "due"].map((table) =>
+    get(`DELETE FROM ${table} WHERE registration = ?`),
+  );
+
+  return {
+    registration(id: Buffer): StoredRegistration | null {
+      const row = selectRegistration.get(id) as RegistrationRecord | undefined;
+      if (row === undefined) return null;
+      if (row.deleted_at !== null) return { kind: "deleted", at: row.deleted_at, revision: row.revision };
+      if (row.idle_at !== null) return { kind: "idle", revision: row.revision };
+      return {
+        kind: "present",
+        sealedToken: row.token,
+        registration: {
+          id: idText(id),
+          app: row.app,
+          platform: row.platform,
+          tokenMac: row.token_mac,
+          secretHash: row.secret_hash,
+          subjectMac: row.subject_mac,
+          revision: row.revision,
+          locale: row.locale,
+          createdAt: row.created_at,
+          renewedAt: row.renewed_at,
+        },
+      };
+    },
+
+    folders(id: Buffer): Folder[] {
+      return (selectFolders.all(id) as FolderRecord[]).map((row) => ({
+        name: row.name,
+        kind: row.kind,
+        generation: row.generation,
+        boundGeneration: row.bound_generation,
+        endedGeneration: row.ended_generation,
+        subscriptionMac: row.subscription_mac,
+        watermarkMac: row.watermark_mac,
+        lastHeardAt: row.last_heard_at,
+        failedAt: row.failed_at,
+        folderMac: row.folder_mac,
+        folderLearnt: row.folder_learnt === 1,
+        statusFrequencyMinutes: row.status_frequency,
+      }));
+    },
+
+    owed(id: Buffer): OwedRow[] {
+      const rows = selectOwed.all(id) as {
+        feed: string;
+        badge: number | null;
+        badge_mark: number;
+        badge_event_at: number | null;
+        badge_seen: string;
+        reasons: string;
+      }[];
+      return rows.map((row) => ({
+        feed: row.feed,
+        badge: row.badge,
+        badgeMark: row.badge_mark,
+        badgeEventAt: row.badge_event_at ?? 0,
+        badgeSeen: JSON.parse(row.badge_seen) as Record<string, number>,
+        reasons: JSON.parse(row.reasons) as Record<string, ReasonMarks>,
+      }));
+    },
+
+    deliveries(id: Buffer): DeliveryRow[] {
+      const rows = selectDelivery.all(id) as {
+        feed: string;
+        count: number;
+        badge_count: number;
+        badge_feed: string | null;
+        badge_mark: number | null;
+        badge_seen: string;
+        reason: Reason;
+        outcome: string;
+        apns_id: string | null;
+        at: number;
+        attempts: number;
+        accepted: number;
+        dead: "stopped" | "ended" | null;
+        dead_token_mac: Buffer | null;
+        dead_at: number | null;
+      }[];
+      return rows.map((row) => ({
+        feed: row.feed,
+        rings: row.count,
+        count: row.badge_count,
+        ref:
+          row.badge_feed === null || row.badge_mark === null
+            ? null
+            : { feed: row.badge_feed, mark: row.badge_mark },
+        seen: JSON.parse(row.badge_seen) as Record<string, number>,
+        last: { at: row.at, reason: row.reason, outcome: row.outcome, attempts: row.attempts },
+        apnsId: row.apns_id,
+        accepted: row.accepted,
+        dead:
+          row.dead === null || row.dead_token_mac === null
+            ? null
+            : { kind: row.dead, tokenMac: row.dead_token_mac, at: row.dead_at ?? 0 },
+      }));
+    },
+
+    /** Folders on which a SubscriptionId is noted, with their registration's id. */
+    bound(subscriptionMac: Buffer): { registration: Buffer; name: string; boundGeneration: number }[] {
+      const rows = selectBound.all(subscriptionMac) as {
+        registration: Buffer;
+        name: string;
+        bound_generation: number;
+      }[];
+      return rows.map((row) => ({
+        registration: row.registration,
+        name: row.name,
+        boundGeneration: row.bound_generation,
+      }));
+    },
+
+    due(id: Buffer): { notBefore: number; attempt: number; since: number } | null {
+      const row = selectDue.get(id) as { not_before: number; attempt: number; since: number } | undefined;
+      return row === undefined ? null : { notBefore: row.not_before, attempt: row.attempt, since: row.since };
+    },
+
+    writeRegistration(id: Buffer, registration: Omit<Registration, "id">, sealedToken: Buffer): void {
+      upsertRegistration.run(
+        id,
+        registration.app,
+        registration.platform,
+        sealedToken,
+        registration.tokenMac,
+        registration.secretHash,
+        registration.subjectMac,
+        registration.revision,
+        registration.locale,
+        registration.createdAt,
+        registration.renewedAt,
+        clock.tick(),
+        seq(),
+      );
+    },
+
+    /** Leaves a tombstone (`deletedAt`) or an idle row, and removes everything else under the id. */
+    bury(
+      id: Buffer,
+      revision: number,
+      createdAt: number,
+      renewedAt: number,
+      end: { deletedAt?: number; idleAt?: number },
+    ) {
+      bury.run(
+        id,
+        revision,
+        createdAt,
+        renewedAt,
+        end.deletedAt ?? null,
+        end.idleAt ?? null,
+        clock.tick(),
+        seq(),
+      );
+      for (const statement of deleteAll) statement.run(id);
+    },
+
+    writeFolder(id: Buffer, folder: Folder): void {
+      upsertFolder.run(
+        id,
+        folder.name,
+        folder.kind,
+        folder.generation,
+        folder.boundGeneration,
+        folder.endedGeneration,
+        folder.subscriptionMac,
+        folder.watermarkMac,
+        folder.lastHeardAt,
+        folder.failedAt,
+        folder.folderMac,
+        folder.folderLearnt ? 1 : 0,
+        folder.statusFrequencyMinutes,
+        clock.tick(),
+        seq(),
+      );
+    },
+
+    removeFolder(id: Buffer, name: string, revision: number): void {
+      removeFolder.run(revision, clock.tick(), seq(), id, name);
+    },
+
+    writeOwed(id: Buffer, row: OwedRow): void {
+      upsertOwed.run(
+        id,
+        row.feed,
+        row.badge,
+        row.badgeMark,
+        row.badge === null ? null : row.badgeEventAt,
+        JSON.stringify(row.badgeSeen),
+        JSON.stringify(row.reasons),
+        clock.tick(),
+        seq(),
+      );
+    },
+
+    writeDelivery(id: Buffer, row: DeliveryRow): void {
+      upsertDelivery.run(
+        id,
+        row.feed,
+        row.rings,
+        row.count,
+        row.ref?.feed ?? null,
+        row.ref?.mark ?? null,
+        JSON.stringify(row.seen),
+        row.last.reason,
+        row.last.outcome,
+        row.apnsId,
+        row.last.at,
+        row.last.attempts,
+        row.accepted,
+        row.dead?.kind ?? null,
+        row.dead?.tokenMac ?? null,
+        row.dead?.at ?? null,
+        clock.tick(),
+        seq(),
+      );
+    },
+
+    writeDue(id: Buffer, due: { notBefore: number; attempt: number; since: number }): void {
+      upsertDue.run(id, due.notBefore, due.attempt, due.since);
+    },
+
+    deleteDue(id: Buffer): void {
+      deleteDue.run(id);
+    },
+  };
+}

@@ -1,0 +1,334 @@
+// The store on SQLite: one writer, group commits, reads on the same connection. See `types.ts` for its promises.
+import { randomBytes } from "node:crypto";
+import type Database from "better-sqlite3";
+import { BellError } from "../errors.ts";
+import type { Keyring } from "../keys/types.ts";
+import { createLedger, type Ledger } from "./apply.ts";
+import { createClock } from "./clock.ts";
+import { isDiskError, isDiskFull, openDatabase, type Synchronous, toStoreError } from "./database.ts";
+import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
+import { createLazyFolders, type LazyFolders } from "./lazy-folders.ts";
+import { createReserve, type Reserve } from "./reserve.ts";
+import { createRingBook, type RingBook } from "./ring-book.ts";
+import { createRows, idBytes, idText, type Rows } from "./rows.ts";
+import { createSurvey, type Survey } from "./survey.ts";
+import type { DueNews, RegistrationView, Ring, Store } from "./types.ts";
+
+/** What the store tells its owner, for metrics and logs. */
+export interface StoreEvents {
+  /** After each group commit: requests in it and duration in milliseconds. */
+  readonly committed?: (requests: number, durationMs: number) => void;
+  /** A commit failed; `reserveGivenUp` once, when the reserve file made room. */
+  readonly failed?: (error: BellError, reserveGivenUp: boolean) => void;
+  /** A registration's token does not open (its key is missing): it waits, the others go on. */
+  readonly unreadable?: (error: BellError) => void;
+  /** Commits work again after failures. */
+  readonly recovered?: () => void;
+}
+
+export interface StoreOptions {
+  readonly path: string;
+  readonly keyring: Keyring;
+  /** Wall time, epoch milliseconds. */
+  readonly now: () => number;
+  readonly events?: StoreEvents;
+  /** Size of the reserve file, bytes; 0 for none. */
+  readonly reserveBytes?: number;
+  readonly synchronous?: Synchronous;
+}
+
+/** 64 MB: at the size of a row, hours of traffic of a large company. */
+export const RESERVE_BYTES = 64 * 1024 * 1024;
+// Lazily kept folders written along with one commit: a bounded addition to its duration.
+const LAZY_PER_COMMIT = 256;
+// How long a heartbeat may stay in memory only, milliseconds.
+const LAZY_FLUSH_MS = 30_000;
+
+// A token that does not open is looked at again after this time, milliseconds: a key file may have been restored.
+const UNREADABLE_RETRY_MS = 600_000;
+
+interface Parts {
+  readonly db: Database.Database;
+  readonly rows: Rows;
+  readonly ledger: Ledger;
+  readonly book: RingBook;
+  readonly commits: GroupCommit;
+  readonly survey: Survey;
+}
+
+export function createStore(options: StoreOptions): Store {
+  const { keyring, now, events = {} } = options;
+  const lazy: LazyFolders = createLazyFolders();
+  const reserve: Reserve = createReserve(`${options.path}.reserve`, options.reserveBytes ?? 0);
+  let parts: Parts | null = null;
+  let lazyTimer: ReturnType<typeof setInterval> | null = null;
+  let failing = false;
+  let onDue: (news: readonly DueNews[]) => void = () => {};
+  // Collected while a batch's jobs are answered, told once after the batch.
+  let dueNews: DueNews[] = [];
+  // Whether the running batch wrote anything that must be durable before it is answered.
+  let wrote = false;
+
+  function opened(): Parts {
+    if (parts === null) throw new BellError("store_unavailable", "The store is not open.");
+    return parts;
+  }
+
+  function writeLazy(rows: Rows): void {
+    for (const { registrationId, folder } of lazy.take(LAZY_PER_COMMIT))
+      rows.writeFolder(idBytes(registrationId), folder);
+  }
+
+  function open(): Parts {
+    const db = openDatabase(options.path, options.synchronous ?? "FULL");
+    const meta = db.prepare("SELECT value FROM meta WHERE key = ?").pluck();
+    const setMeta = db.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)");
+    if (meta.get("feed") === undefined) setMeta.run("feed", randomBytes(8).toString("hex"));
+    const feed = String(meta.get("feed"));
+    const clock = createClock(now, Number(meta.get("clock") ?? 0));
+    let seq = Number(meta.get("seq") ?? 0);
+    const rows = createRows(db, clock, () => {
+      wrote = true;
+      seq += 1;
+      return seq;
+    });
+    const ledger = createLedger(rows, lazy, keyring, clock, feed, now);
+    const begin = db.prepare("BEGIN IMMEDIATE");
+    const commit = db.prepare("COMMIT");
+    const rollback = db.prepare("ROLLBACK");
+
+    function transactOnce(body: () => void): void {
+      const seqBefore = seq;
+      wrote = false;
+      begin.run();
+      try {
+        body();
+        if (wrote) {
+          writeLazy(rows);
+          setMeta.run("clock", clock.last);
+          setMeta.run("seq", seq);
+        }
+        commit.run();
+      } catch (error) {
+        if (db.inTransaction) rollback.run();
+        seq = seqBefore;
+        throw error;
+      }
+    }
+
+    function transact(body: () => void): void {
+      try {
+        transactOnce(body);
+      } catch (error) {
+        if (!isDiskError(error)) throw error;
+        const gaveUp = isDiskFull(error) && reserve.giveUp();
+        failing = true;
+        events.failed?.(toStoreError(error, options.path) as BellError, gaveUp);
+        if (!gaveUp) throw toStoreError(error, options.path);
+        transactOnce(body);
+      }
+      if (failing) {
+        failing = false;
+        events.recovered?.();
+      }
+    }
+
+    return {
+      db,
+      rows,
+      ledger,
+      book: createRingBook(rows, ledger, keyring, feed),
+      survey: createSurvey(db),
+      commits: createGroupCommit({
+        transact,
+        concernsAll: (error) => error instanceof BellError && error.code !== "internal",
+        observe: (jobs, durationMs) => events.committed?.(jobs, durationMs),
+        afterBatch: () => {
+          if (dueNews.length === 0) return;
+          const news = dueNews;
+          dueNews = [];
+          onDue(news);
+        },
+      }),
+    };
+  }
+
+  /** Runs `work` in a group commit. Its last result counts, since it may run twice. */
+  function inCommit<T>(work: (parts: Parts) => T, after: (result: T) => void = () => {}): Promise<T> {
+    const current = opened();
+    return new Promise<T>((resolve, reject) => {
+      let result: { readonly value: T } | null = null;
+      current.commits.add({
+        run: () => {
+          result = { value: work(current) };
+        },
+        done: () => {
+          if (result === null) return;
+          after(result.value);
+          resolve(result.value);
+        },
+        failed: reject,
+      });
+    });
+  }
+
+  const store: Store = {
+    async start() {
+      parts = open();
+      reserve.fill();
+      lazyTimer = setInterval(() => {
+        if (lazy.size > 0) store.probe().catch(() => {});
+        if (!failing) reserve.fill();
+      }, LAZY_FLUSH_MS);
+      lazyTimer.unref();
+    },
+
+    async stop() {
+      if (lazyTimer !== null) clearInterval(lazyTimer);
+      lazyTimer = null;
+      const closing = parts;
+      if (closing === null) return;
+      closing.commits.flush();
+      while (lazy.size > 0) {
+        const before = lazy.size;
+        await store.probe().catch(() => {});
+        if (lazy.size >= before) break;
+      }
+      parts = null;
+      try {
+        closing.db.pragma("wal_checkpoint(TRUNCATE)");
+      } finally {
+        closing.db.close();
+      }
+    },
+
+    submit(request) {
+      return inCommit(
+        ({ ledger, rows }) => {
+          const state = ledger.state(request.registrationId);
+          const own = idBytes(request.registrationId);
+          const boundElsewhere = (request.subscriptionMacs ?? []).filter((mac) =>
+            rows.bound(mac).some((folder) => !folder.registration.equals(own)),
+          );
+          const { change, result } = request.decide(state, boundElsewhere);
+          const due = change === undefined ? false : ledger.apply(request.registrationId, state, change);
+          return { result, due };
+        },
+        ({ due }) => {
+          if (due) dueNews.push({ registrationId: request.registrationId, origin: request.origin ?? null });
+        },
+      ).then(({ result }) => result);
+    },
+
+    async read(registrationIds) {
+      const { ledger, rows } = opened();
+      return registrationIds.map((registrationId): RegistrationView => {
+        const id = idBytes(registrationId);
+        const last = rows
+          .deliveries(id)
+          .map((row) => row.last)
+          .sort((a, b) => b.at - a.at)[0];
+        return {
+          state: ledger.state(registrationId),
+          lastRing: last ?? null,
+          owedSince: rows.due(id)?.since ?? null,
+        };
+      });
+    },
+
+    async findSubscription(subscriptionMac) {
+      const [found] = opened().rows.bound(subscriptionMac);
+      if (found === undefined) return null;
+      return {
+        registrationId: idText(found.registration),
+        folder: found.name,
+        generation: found.boundGeneration,
+      };
+    },
+
+    async due(at, limit) {
+      return opened().survey.due(at, limit);
+    },
+
+    async nextDueAt() {
+      return opened().survey.nextDueAt();
+    },
+
+    async begin(registrationIds) {
+      const { book } = opened();
+      const at = now();
+      const stale: string[] = [];
+      const unreadable: string[] = [];
+      const rings: Ring[] = [];
+      for (const registrationId of registrationIds) {
+        try {
+          const begun = book.begin(registrationId, at);
+          if (begun.ring !== null) rings.push(begun.ring);
+          else if (begun.stale) stale.push(registrationId);
+        } catch (error) {
+          // One token that does not open must not stop the others' rings.
+          if (!(error instanceof BellError)) throw error;
+          unreadable.push(registrationId);
+          events.unreadable?.(error);
+        }
+      }
+      if (stale.length + unreadable.length > 0) {
+        await inCommit(({ ledger, rows }) => {
+          for (const registrationId of stale) ledger.refreshDue(registrationId);
+          for (const registrationId of unreadable) {
+            rows.writeDue(idBytes(registrationId), {
+              notBefore: at + UNREADABLE_RETRY_MS,
+              attempt: 0,
+              since: at,
+            });
+          }
+        });
+      }
+      return rings;
+    },
+
+    async settle(settlements) {
+      await inCommit(
+        ({ book }) => {
+          return settlements.filter((settlement) => book.settle(settlement));
+        },
+        (more) => {
+          for (const { ring } of more) dueNews.push({ registrationId: ring.registrationId, origin: null });
+        },
+      );
+    },
+
+    async counts() {
+      return opened().survey.counts();
+    },
+
+    async sweep(at, idleMs) {
+      const ids = opened().survey.idle(at - idleMs);
+      const sweeps = ids.map((id) =>
+        inCommit(({ rows }) => {
+          const stored = rows.registration(id);
+          // Asked again inside the transaction: it may have been renewed since.
+          if (stored?.kind !== "present" || stored.registration.renewedAt > at - idleMs) return 0;
+          const { revision, createdAt, renewedAt } = stored.registration;
+          rows.bury(id, revision, createdAt, renewedAt, { idleAt: at });
+          lazy.forget(idText(id));
+          return 1;
+        }),
+      );
+      return (await Promise.all(sweeps)).reduce<number>((sum, done) => sum + done, 0);
+    },
+
+    async probe() {
+      const started = performance.now();
+      await inCommit(() => {
+        wrote = true;
+      });
+      return performance.now() - started;
+    },
+
+    onDue(listener) {
+      onDue = listener;
+    },
+  };
+  return store;
+}

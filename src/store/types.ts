@@ -1,0 +1,227 @@
+// The store's interface: asynchronous and batch-shaped, so that a server database can stand behind it later.
+// Decisions are handed in as pure functions, which the store calls inside the transaction with fresh rows.
+
+export type Platform = "apns" | "fcm";
+export type FolderKind = "inbox" | "calendar" | "other";
+
+/**
+ * Why a phone is rung. `mail`: new mail. `changed`: read or changed elsewhere. `calendar`, `folder`: a folder
+ * that is not the inbox. `resubscribe`: the app must subscribe again at Exchange. `test`: asked for by hand.
+ */
+export type Reason = "mail" | "changed" | "calendar" | "folder" | "resubscribe" | "test";
+
+/** A registration that exists (no tombstone). Times are epoch milliseconds. */
+export interface Registration {
+  /** UUID, lower case with dashes. */
+  readonly id: string;
+  readonly app: string;
+  readonly platform: Platform;
+  readonly tokenMac: Buffer;
+  readonly secretHash: Buffer;
+  readonly subjectMac: Buffer | null;
+  readonly revision: number;
+  readonly locale: string | null;
+  readonly createdAt: number;
+  readonly renewedAt: number;
+}
+
+/** A folder of a registration. A generation is the revision that asked for a new subscription. */
+export interface Folder {
+  readonly name: string;
+  readonly kind: FolderKind;
+  /** The newest generation that the app asked for. */
+  readonly generation: number;
+  /** The newest generation that Exchange was heard on; 0 while none was. The next four belong to it. */
+  readonly boundGeneration: number;
+  readonly subscriptionMac: Buffer | null;
+  readonly watermarkMac: Buffer | null;
+  readonly lastHeardAt: number | null;
+  /** Exchange reported an error for it (epoch milliseconds), or null. */
+  readonly failedAt: number | null;
+  /** Generations up to and including this one have ended: a POST on them is answered `Unsubscribe`. */
+  readonly endedGeneration: number;
+  /** Keyed hash of the Exchange folder id, given by the app or learnt from new items; null while unknown. */
+  readonly folderMac: Buffer | null;
+  readonly folderLearnt: boolean;
+  /** Minutes. */
+  readonly statusFrequencyMinutes: number;
+}
+
+/** What the store knows under one registration id. */
+export type RegistrationState =
+  /** Never seen, or idled away. `folders`: those heard of meanwhile, whose registration has yet to arrive. */
+  | { readonly kind: "missing"; readonly folders?: readonly Folder[] }
+  /** Deleted: the id is spent. */
+  | { readonly kind: "deleted"; readonly at: number }
+  | {
+      readonly kind: "present";
+      readonly registration: Registration;
+      readonly folders: readonly Folder[];
+      /** The provider said that this token is dead: `ended` also ends subscriptions, `stopped` only rings. */
+      readonly dead: "no" | "stopped" | "ended";
+    };
+
+/** A badge count with the time Exchange gave its event (epoch milliseconds). */
+export interface BadgeNews {
+  readonly count: number;
+  readonly eventAt: number;
+}
+
+/** What is to be changed under one registration id. Everything left out stays as it is. */
+export interface Change {
+  /** Create or renew. The token is sealed by the store. */
+  readonly registration?: Omit<Registration, "id" | "tokenMac" | "createdAt"> & { readonly token: string };
+  /** Folders to create or overwrite, whole. */
+  readonly folders?: readonly Folder[];
+  /** Folders to forget, by name. */
+  readonly removeFolders?: readonly string[];
+  /** Turn the registration into a tombstone; nothing else may be asked for with it. */
+  readonly delete?: { readonly at: number };
+  readonly badge?: BadgeNews;
+  /** Reasons that become owed. `resubscribe` names a folder. */
+  readonly reasons?: readonly { readonly reason: Reason; readonly folder?: string }[];
+  /**
+   * Only "heard again" changed (a heartbeat on a bound subscription): it may be written with a later commit,
+   * and the caller is answered without waiting for one.
+   */
+  readonly lazy?: boolean;
+}
+
+/** One question to the store: look at a registration, decide, write, and give back `result` once durable. */
+export interface Request<T> {
+  readonly registrationId: string;
+  /**
+   * Called inside the transaction with fresh rows, perhaps more than once; must be pure. `boundElsewhere`
+   * answers for `subscriptionMacs`: those that are noted on a folder of another registration.
+   */
+  readonly decide: (
+    state: RegistrationState,
+    boundElsewhere: readonly Buffer[],
+  ) => { change?: Change; result: T };
+  /** SubscriptionId hashes about to be bound, to be looked up in other registrations. */
+  readonly subscriptionMacs?: readonly Buffer[];
+  /** Carried to the dispatcher if something becomes due, for log lines and for `ring_seconds`. */
+  readonly origin?: { readonly correlationId: string; readonly receivedAtMs: number };
+}
+
+/** Said after a commit: these registrations have something to ring for. */
+export interface DueNews {
+  readonly registrationId: string;
+  readonly origin: { readonly correlationId: string; readonly receivedAtMs: number } | null;
+}
+
+/** Names a badge: the feed that accepted it and the mark it was given there. */
+export interface BadgeRef {
+  readonly feed: string;
+  readonly mark: number;
+}
+
+/** Everything a ring needs, read at the moment it begins. */
+export interface Ring {
+  readonly registrationId: string;
+  readonly app: string;
+  readonly platform: Platform;
+  /** The device token, opened; never logged. */
+  readonly token: string;
+  readonly tokenMac: Buffer;
+  readonly renewedAt: number;
+  readonly locale: string | null;
+  /** The newest badge, or null if none was ever heard. */
+  readonly badge: number | null;
+  readonly reason: Reason;
+  /** For `resubscribe`. */
+  readonly folder: string | null;
+  /** How often this very ring was tried before. */
+  readonly attempt: number;
+  /** Since when it is owed, epoch milliseconds. */
+  readonly since: number;
+  /** The same on every try of the same ring, also after a restart. */
+  readonly apnsId: string;
+  /** What this ring settles; opaque to the caller, to be handed back. */
+  readonly carries: RingCarries;
+}
+
+export interface RingCarries {
+  readonly badgeRef: BadgeRef | null;
+  /** Other feeds' last rings seen when it began: feed → count. */
+  readonly seen: Readonly<Record<string, number>>;
+  /** Reason key → feed → mark that this ring answers. */
+  readonly marks: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** How a ring ended, for `settle`. */
+export interface Settlement {
+  readonly ring: Ring;
+  /**
+   * `done`: the provider accepted it, or the rules gave it up; what it carried is settled.
+   * `again`: try later. `dead`: the token is dead; `ends` says whether the subscriptions end with it.
+   */
+  readonly kind: "done" | "again" | "dead";
+  /** Short word for `status`, `why` and GET: `accepted`, `given_up`, or the provider's reason. */
+  readonly outcome: string;
+  /** When it ended, epoch milliseconds. */
+  readonly at: number;
+  /** For `again`: not before this time, epoch milliseconds. */
+  readonly notBefore?: number;
+  /** For `again`: whether this try counts (a paused app's tries do not). Default true. */
+  readonly counts?: boolean;
+  /** For `dead`. */
+  readonly ends?: boolean;
+}
+
+/** The last ring of a registration as GET shows it. */
+export interface LastRing {
+  readonly at: number;
+  readonly reason: Reason;
+  readonly outcome: string;
+  readonly attempts: number;
+}
+
+/** A registration as shown to its owner and to the administrator. */
+export interface RegistrationView {
+  readonly state: RegistrationState;
+  readonly lastRing: LastRing | null;
+  readonly owedSince: number | null;
+}
+
+export interface StoreCounts {
+  readonly registrations: readonly {
+    readonly app: string;
+    readonly platform: Platform;
+    readonly count: number;
+  }[];
+  readonly subscriptions: Readonly<Record<"expected" | "live" | "failed" | "ended", number>>;
+  readonly owed: number;
+  /** Epoch milliseconds of the oldest thing owed, or null. */
+  readonly owedOldestSince: number | null;
+}
+
+export interface Store {
+  /** Opens the database, migrates it and starts the group commit. Throws `store_*`. */
+  start(): Promise<void>;
+  /** Commits what is pending, checkpoints and closes. */
+  stop(): Promise<void>;
+  /** Joins the current group commit; resolves when durable. Rejects with `store_unavailable` if it cannot commit. */
+  submit<T>(request: Request<T>): Promise<T>;
+  /** Reads registrations; in the order asked for. */
+  read(registrationIds: readonly string[]): Promise<readonly RegistrationView[]>;
+  /** Finds the registration and folder on which a SubscriptionId is noted. */
+  findSubscription(
+    subscriptionMac: Buffer,
+  ): Promise<{ registrationId: string; folder: string; generation: number } | null>;
+  /** Ids of registrations that are due at `now` (epoch milliseconds), oldest first, at most `limit`. */
+  due(now: number, limit: number): Promise<readonly string[]>;
+  /** When the next thing becomes due (epoch milliseconds), or null. */
+  nextDueAt(): Promise<number | null>;
+  /** Reads what the rings for these registrations carry; those with nothing owed or nothing to ring are left out. */
+  begin(registrationIds: readonly string[]): Promise<readonly Ring[]>;
+  /** Notes how rings ended; joins a group commit. */
+  settle(settlements: readonly Settlement[]): Promise<void>;
+  counts(now: number): Promise<StoreCounts>;
+  /** Lets registrations fall idle that were not renewed for `idleMs`; returns how many. */
+  sweep(now: number, idleMs: number): Promise<number>;
+  /** One real commit, as the self-check needs it; returns its duration in milliseconds. */
+  probe(): Promise<number>;
+  /** Says which registrations became due, after the commit. One listener. */
+  onDue(listener: (news: readonly DueNews[]) => void): void;
+}
