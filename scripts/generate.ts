@@ -1,0 +1,126 @@
+// Makes the files that are written from the sources: config/inboxbell.yaml, config/inboxbell.schema.json and
+// docs/errors.md. Run by `npm run generate`; a test compares the files with what this makes.
+import { join } from "node:path";
+import { KindGuard, type TSchema } from "@sinclair/typebox";
+import { INTERNAL_NOTES } from "../src/config/options.ts";
+import { ConfigSchema } from "../src/config/schema.ts";
+import { notesOf } from "../src/config/walk.ts";
+import { CATALOGUE, type ErrorEntry } from "../src/errors.ts";
+
+const COMMENT_WIDTH = 110;
+
+/** The delivered configuration: every option with its default and reason, optional ones commented out. */
+export function exampleYaml(): string {
+  const head = comment(
+    "Configuration of Inboxbell. Every option is here with its default and the reason for it; options without a default are commented out or filled with an example to replace. Check it with `inboxbell check`. Relative paths are relative to this file. Durations are written 500ms, 3s, 15m, 12h, 60d. Secrets stand in files of their own, never here. Unknown keys are errors; keys at the top that start with x- are free for YAML anchors.",
+    "",
+  );
+  return `${head}\n${properties(ConfigSchema, "", false).join("\n")}\n`;
+}
+
+function properties(schema: TSchema, indent: string, off: boolean): string[] {
+  if (!KindGuard.IsObject(schema)) return [];
+  const lines: string[] = [];
+  for (const [key, option] of Object.entries(schema.properties)) {
+    const notes = notesOf(option);
+    if (notes.unavailable === true) continue;
+    const optional = KindGuard.IsOptional(option) && notes.shown !== true;
+    if (indent === "" || lines.length > 0) lines.push("");
+    lines.push(comment([notes.title, notes.description].filter((text) => text !== undefined).join(". "), indent));
+    lines.push(...value(key, option, indent, off || optional));
+  }
+  return lines[0] === "" && indent !== "" ? lines.slice(1) : lines;
+}
+
+function value(key: string, option: TSchema, indent: string, off: boolean): string[] {
+  const mark = off ? "# " : "";
+  const notes = notesOf(option);
+  const inner = KindGuard.IsUnion(option) ? option.anyOf[0] : option;
+  if (inner !== undefined && KindGuard.IsObject(inner)) {
+    return [`${indent}${mark}${key}:`, ...properties(inner, `${indent}  `, off)];
+  }
+  if (KindGuard.IsArray(option) && KindGuard.IsObject(option.items)) {
+    const item = properties(option.items, `${indent}    `, off);
+    // The dash goes before the first option of the item.
+    const first = item.findIndex((line) => !line.trimStart().startsWith("#"));
+    const dashed = item.map((line, at) => (at === first ? `${indent}  - ${line.trimStart()}` : line));
+    return [`${indent}${mark}${key}:`, ...dashed];
+  }
+  const example = notes.default ?? notes.examples?.[0];
+  return [`${indent}${mark}${key}: ${scalar(example)}`];
+}
+
+function scalar(example: unknown): string {
+  if (Array.isArray(example)) return `[${example.map(scalar).join(", ")}]`;
+  const text = String(example);
+  // Quoted only where YAML would read something else than the text.
+  return /^[A-Za-z0-9_./][A-Za-z0-9_./:@-]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+function comment(text: string, indent: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && indent.length + line.length + word.length + 3 > COMMENT_WIDTH) {
+      lines.push(`${indent}# ${line}`);
+      line = "";
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  lines.push(`${indent}# ${line}`);
+  return lines.join("\n");
+}
+
+/** The JSON Schema for editors, without the loader's own annotations. */
+export function jsonSchema(): string {
+  const strip = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(strip);
+    if (typeof node !== "object" || node === null) return node;
+    return Object.fromEntries(
+      Object.entries(node).flatMap(([key, inner]) => {
+        if (key === "reload") return [["x-reload", inner]];
+        return INTERNAL_NOTES.has(key) ? [] : [[key, strip(inner)]];
+      }),
+    );
+  };
+  const schema = strip(JSON.parse(JSON.stringify(ConfigSchema))) as Record<string, unknown>;
+  const whole = {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    ...schema,
+    patternProperties: { "^x-": {} },
+  };
+  return `${JSON.stringify(whole, null, 2)}\n`;
+}
+
+/** The list of errors for people: every code of the catalogue with its meaning and remedy. */
+export function errorsPage(): string {
+  const entries = Object.entries(CATALOGUE as Readonly<Record<string, ErrorEntry>>);
+  const sections = entries.map(([code, entry]) => {
+    const status = entry.status === undefined ? "" : `HTTP status ${entry.status}.\n\n`;
+    return `## ${code}\n\n${entry.text}\n\n${status}**What to do:** ${entry.remedy}\n`;
+  });
+  return [
+    "# Errors",
+    "",
+    "Every error that Inboxbell prints, logs or answers carries one of these codes. Codes are never renamed or reused.",
+    "This page is generated from the error catalogue (`src/errors.ts`).",
+    "",
+    ...sections,
+  ].join("\n");
+}
+
+/** Path within the repository to contents. */
+export function generatedFiles(): Readonly<Record<string, string>> {
+  return {
+    "config/inboxbell.yaml": exampleYaml(),
+    "config/inboxbell.schema.json": jsonSchema(),
+    "docs/errors.md": errorsPage(),
+  };
+}
+
+if (import.meta.main) {
+  for (const [file, contents] of Object.entries(generatedFiles())) {
+    await Bun.write(join(import.meta.dir, "..", file), contents);
+    console.log(`Wrote ${file}.`);
+  }
+}

@@ -1,0 +1,123 @@
+// Turns the checked raw configuration into the one that the program uses: absolute paths, milliseconds,
+// booleans. Pure, and it cannot fail: everything was checked before.
+import { isTlsOff } from "./cross-rules.ts";
+import { parseDurationMs } from "./durations.ts";
+import { absolutePath, type Environment } from "./paths.ts";
+import type { RawConfig } from "./schema.ts";
+import type { ApnsConfig, AppConfig, Config, FcmConfig, ListenerConfig } from "./types.ts";
+
+export interface ConvertContext {
+  /** Absolute path of the configuration file. */
+  readonly configFile: string;
+  readonly env: Environment;
+  /** The node's name when the file gives none. */
+  readonly hostname: string;
+}
+
+type ToPath = (path: string) => string;
+type RawApp = RawConfig["apps"][number];
+type RawListener = RawConfig["listen"]["registration"];
+
+/** @param raw checked against the schema and the rules, defaults filled in */
+export function convert(raw: RawConfig, { configFile, env, hostname }: ConvertContext): Config {
+  const toPath: ToPath = (path) => absolutePath(path, configFile, env);
+  return {
+    file: configFile,
+    node: raw.node ?? hostname,
+    public: {
+      registrationUrl: origin(raw.public.registration_url),
+      exchangeUrl: origin(raw.public.exchange_url),
+    },
+    listen: {
+      registration: listener(raw.listen.registration, toPath),
+      exchange: {
+        ...listener(raw.listen.exchange, toPath),
+        sharedRoute: isOn(raw.listen.exchange.shared_route),
+      },
+      admin: raw.listen.admin,
+    },
+    store: { path: toPath(raw.store.path) },
+    keys: { file: toPath(raw.keys.file) },
+    apps: raw.apps.map((app) => appConfig(app, toPath)),
+    registrationAuth: raw.registration_auth.map(({ type, file }) => ({ type, file: toPath(file) })),
+    egress: { caFile: raw.egress.ca_file === undefined ? null : toPath(raw.egress.ca_file) },
+    subscriptions: {
+      statusFrequencyMinutes: durationMs(raw.subscriptions.status_frequency) / 60_000,
+      unknownGraceMs: durationMs(raw.subscriptions.unknown_grace),
+    },
+    retention: { idleRegistrationMs: durationMs(raw.retention.idle_registration) },
+    control: { socket: toPath(raw.control.socket) },
+    log: raw.log,
+  };
+}
+
+function listener({ address, port, tls, allow }: RawListener, toPath: ToPath): ListenerConfig {
+  const off = isTlsOff(tls) || typeof tls !== "object";
+  return {
+    address,
+    port,
+    tls: off ? null : { certificate: toPath(tls.certificate), key: toPath(tls.key) },
+    allow,
+  };
+}
+
+function appConfig(app: RawApp, toPath: ToPath): AppConfig {
+  const { texts } = app;
+  return {
+    id: app.id,
+    apns: app.apns === undefined ? null : apnsConfig(app.apns, app.id, toPath),
+    fcm: app.fcm === undefined ? null : fcmConfig(app.fcm, toPath),
+    ring: app.ring,
+    texts: {
+      newMessages: texts.new_messages,
+      sound: texts.sound,
+      fcmTitle: texts.fcm_title,
+      fcmBody: texts.fcm_body,
+      testRing: texts.test_ring,
+    },
+  };
+}
+
+function apnsConfig(apns: NonNullable<RawApp["apns"]>, appId: string, toPath: ToPath): ApnsConfig | null {
+  const { key, certificate } = apns;
+  const base = {
+    environment: apns.environment,
+    topic: apns.topic ?? appId,
+    url: apns.url === undefined ? null : origin(apns.url),
+  };
+  if (key !== undefined) {
+    const credential = {
+      type: "key",
+      file: toPath(key.file),
+      keyId: key.key_id,
+      teamId: key.team_id,
+    } as const;
+    return { ...base, credential };
+  }
+  // The rules let nothing pass that has neither.
+  if (certificate === undefined) return null;
+  const passwordFile = certificate.password_file === undefined ? null : toPath(certificate.password_file);
+  return { ...base, credential: { type: "certificate", file: toPath(certificate.file), passwordFile } };
+}
+
+function fcmConfig(fcm: NonNullable<RawApp["fcm"]>, toPath: ToPath): FcmConfig {
+  return {
+    serviceAccount: toPath(fcm.service_account),
+    url: fcm.url === undefined ? null : origin(fcm.url),
+    tokenUrl: fcm.token_url === undefined ? null : new URL(fcm.token_url).href,
+    dataOnly: isOn(fcm.data_only),
+  };
+}
+
+/** Scheme, host and port, without a trailing slash and without a default port. */
+function origin(url: string): string {
+  return new URL(url).origin;
+}
+
+function isOn(toggle: boolean | "on" | "off"): boolean {
+  return toggle === true || toggle === "on";
+}
+
+function durationMs(text: string): number {
+  return parseDurationMs(text) ?? Number.NaN;
+}

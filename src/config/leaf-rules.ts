@@ -1,0 +1,83 @@
+// What a single text must satisfy beyond its pattern. Pure; messages never repeat the text.
+import { isIP } from "node:net";
+import { isAddressOrBlock, isLoopbackHost, isWildcardAddress } from "./addresses.ts";
+import { parseDurationMs } from "./durations.ts";
+import type { LeafRule, OptionNotes } from "./options.ts";
+import { absolutePath, type Environment, pathComplaint } from "./paths.ts";
+
+export interface Complaint {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export interface RuleContext {
+  /** Absolute path of the configuration file. */
+  readonly configFile: string;
+  readonly env: Environment;
+}
+
+/** sun_path of unix(7) has 108 bytes, the last one is NUL. */
+const SOCKET_PATH_MAX_BYTES = 107;
+
+/** What is wrong with `text` under the option's rule, or null. */
+export function checkLeaf(
+  rule: LeafRule,
+  text: string,
+  option: Partial<OptionNotes>,
+  context: RuleContext,
+): Complaint | null {
+  const expected = { message: `expected ${option.expected ?? "something else"}` };
+  switch (rule) {
+    case "duration":
+      return durationComplaint(text, option) ? expected : null;
+    case "path":
+      return pathComplaint(text, context.env);
+    case "socket_path":
+      return socketComplaint(text, context);
+    case "address":
+      if (isIP(text) !== 0) return null;
+      return text === "localhost" ? { ...expected, hint: 'write "127.0.0.1"' } : expected;
+    case "cidr":
+      return isAddressOrBlock(text) ? null : expected;
+    case "origin_url":
+      return urlComplaint(text, option, false);
+    case "provider_url":
+      return urlComplaint(text, option, true);
+  }
+}
+
+function durationComplaint(text: string, { minMs = 0, maxMs = Infinity, stepMs = 1 }: Partial<OptionNotes>) {
+  const ms = parseDurationMs(text);
+  return ms === null || ms < minMs || ms > maxMs || ms % stepMs !== 0;
+}
+
+function socketComplaint(text: string, { configFile, env }: RuleContext): Complaint | null {
+  const complaint = pathComplaint(text, env);
+  if (complaint) return complaint;
+  const bytes = Buffer.byteLength(absolutePath(text, configFile, env));
+  return bytes > SOCKET_PATH_MAX_BYTES
+    ? { message: `the whole path of a socket can have ${SOCKET_PATH_MAX_BYTES} bytes, this one has ${bytes}` }
+    : null;
+}
+
+function urlComplaint(text: string, option: Partial<OptionNotes>, pathAllowed: boolean): Complaint | null {
+  const url = /^https?:\/\/[^\\\s]+$/i.test(text) && URL.canParse(text) ? new URL(text) : null;
+  if (url === null) return { message: `expected ${option.expected ?? "a URL"}` };
+  if (url.username !== "" || url.password !== "") {
+    return { message: "a URL here cannot have a user name or password" };
+  }
+  if (text.includes("?") || text.includes("#")) return { message: "a URL here ends before ? and #" };
+  if (!pathAllowed && url.pathname !== "/") {
+    return { message: "a URL here has no path", hint: "leave out what follows the host and port" };
+  }
+  if (isWildcardAddress(url.hostname.replace(/^\[(.*)\]$/, "$1"))) {
+    return { message: "expected a host that others can reach, not the address that stands for all" };
+  }
+  if (url.protocol === "https:") return null;
+  if (option.plainHttp === "on_loopback") {
+    return isLoopbackHost(url.hostname)
+      ? null
+      : { message: "expected https; http is for loopback addresses only" };
+  }
+  return { message: "expected https" };
+}

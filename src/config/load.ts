@@ -1,0 +1,158 @@
+// Reads the configuration file: syntax, schema, rules, conversion, in this order, collecting every problem.
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { Value } from "@sinclair/typebox/value";
+import { BellError } from "../errors.ts";
+import { convert } from "./convert.ts";
+import { crossFindings, type Incomplete, type RuleInput, weakSettings } from "./cross-rules.ts";
+import type { Environment } from "./paths.ts";
+import {
+  byPosition,
+  ConfigError,
+  type ConfigProblem,
+  FILE_START,
+  type Finding,
+  finding,
+  type Position,
+} from "./problems.ts";
+import { ConfigSchema, type RawConfig } from "./schema.ts";
+import type { Config } from "./types.ts";
+import { type FileMention, walk } from "./walk.ts";
+import { readYaml } from "./yaml-tree.ts";
+
+/** All that can be said about a configuration file without opening the files that it names. */
+export interface ConfigReading {
+  /** The file, as the administrator named it. */
+  readonly file: string;
+  /** Null when there is any problem. */
+  readonly config: Config | null;
+  /** In the order of the file. */
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+  /** Files named by options that are right, whatever else is wrong. */
+  readonly files: readonly FileMention[];
+  /** Where a key stands, or the nearest mapping around it that is in the file. */
+  place(keyPath: string): Position;
+}
+
+/** A configuration is a few kilobytes; more is another file named by mistake. */
+const MAX_CONFIG_BYTES = 1_048_576;
+
+/**
+ * Reads and checks the configuration.
+ * @param path of the file, relative to the working directory or absolute
+ * @param env environment variables, for `${CREDENTIALS_DIRECTORY}`
+ * @throws BellError `config_unreadable`, or ConfigError (`config_invalid`) with all problems
+ */
+export function loadConfig(path: string, env: Environment): Config {
+  const { config, problems } = readConfig(path, env);
+  if (config === null) throw new ConfigError(problems);
+  return config;
+}
+
+/**
+ * As `loadConfig`, but returns the problems.
+ * @throws BellError `config_unreadable`
+ */
+export function readConfig(path: string, env: Environment): ConfigReading {
+  return readConfigText(readText(path), path, env);
+}
+
+/** As `readConfig`, of a text that was read already. Never throws. */
+export function readConfigText(text: string | Uint8Array, path: string, env: Environment): ConfigReading {
+  const configFile = resolve(path);
+  const { root, findings } = readYaml(decode(text));
+  if (typeof text !== "string" && !isUtf8(text)) {
+    return failed(path, [finding("config_invalid", FILE_START, "", "expected a text file in UTF-8")]);
+  }
+  if (root === null) return failed(path, findings);
+  if (root.kind === "scalar" && root.value === null && findings.length === 0) {
+    return failed(path, [finding("config_invalid", FILE_START, "", "the file is empty")]);
+  }
+  const walked = walk(ConfigSchema, root, { configFile, env });
+  const input = ruleInput(walked.value, walked.findings, walked.places);
+  const all = [...findings, ...walked.findings, ...crossFindings(input)];
+  return {
+    file: path,
+    config: all.length > 0 ? null : convert(complete(input.raw), { configFile, env, hostname: hostname() }),
+    problems: named(path, all),
+    warnings: named(path, weakSettings(input)),
+    files: walked.files,
+    place: input.place,
+  };
+}
+
+function failed(file: string, findings: readonly Finding[]): ConfigReading {
+  const problems = named(file, findings);
+  return { file, config: null, problems, warnings: [], files: [], place: () => FILE_START };
+}
+
+function named(file: string, findings: readonly Finding[]): ConfigProblem[] {
+  return findings.map((one) => ({ file, ...one })).sort(byPosition);
+}
+
+function ruleInput(
+  value: unknown,
+  findings: readonly Finding[],
+  places: ReadonlyMap<string, Position>,
+): RuleInput {
+  // Fills defaults in where something is missing; what the walk left out as wrong is guarded by isWrong.
+  const raw = Value.Default(ConfigSchema, value) as Incomplete<RawConfig>;
+  const within = (path: string, key: string) => path === key || /^[.[]/.test(path.slice(key.length));
+  return {
+    raw: typeof raw === "object" && raw !== null ? raw : {},
+    isWrong: (key) => findings.some(({ keyPath }) => keyPath.startsWith(key) && within(keyPath, key)),
+    place(keyPath) {
+      let path = keyPath;
+      while (path !== "" && !places.has(path)) path = path.replace(/(^|\.)[^.[\]]+$|\[\d+\]$/, "");
+      return places.get(path) ?? FILE_START;
+    },
+  };
+}
+
+/** Asserts with TypeBox itself that the walk overlooked nothing. */
+function complete(raw: Incomplete<RawConfig>): RawConfig {
+  if (Value.Check(ConfigSchema, raw)) return raw;
+  const first = Value.Errors(ConfigSchema, raw).First();
+  throw new BellError(
+    "internal",
+    `the configuration's schema and its reader disagree at ${first?.path ?? "?"}`,
+  );
+}
+
+function readText(path: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: "there is no such file",
+      EACCES: "this user may not read it",
+      EISDIR: "it is a directory",
+    };
+    throw new BellError(
+      "config_unreadable",
+      `${path}: ${reasons[code] ?? `it cannot be read (${code})`}`,
+      error,
+    );
+  }
+  if (bytes.length > MAX_CONFIG_BYTES) {
+    throw new BellError("config_unreadable", `${path}: larger than 1 MiB, which no configuration is`);
+  }
+  return bytes;
+}
+
+function decode(text: string | Uint8Array): string {
+  return typeof text === "string" ? text : new TextDecoder().decode(text);
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
