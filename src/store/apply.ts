@@ -128,18 +128,18 @@ export function createLedger(
     const id = idBytes(registrationId);
     const stored = rows.registration(id);
     const deliveries = rows.deliveries(id);
-    const rings =
-      stored?.kind === "present" && deadness(stored.registration, deliveries) === "no"
-        ? nextRing(rows.owed(id), deliveries)
-        : null;
     const due = rows.due(id);
-    if (rings === null) {
+    if (
+      stored?.kind !== "present" ||
+      deadness(stored.registration, deliveries) !== "no" ||
+      nextRing(rows.owed(id), deliveries) === null
+    ) {
       if (due !== null) rows.deleteDue(id);
       return false;
     }
     if (due === null || restart !== undefined) {
       const at = restart?.at ?? now();
-      rows.writeDue(id, { notBefore: at, attempt: 0, since: at });
+      rows.writeDue(id, stored.registration, { notBefore: at, attempt: 0, since: at });
       return true;
     }
     // Waiting for its next try: newer news joins it and does not cut the wait short.

@@ -66,10 +66,12 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE UNIQUE INDEX delivery_seq ON delivery (seq);
 
       -- This node's own work list, derived from the rows above: what it has to ring for, and when.
+      -- app and platform name the queue: a paused app's rows do not stand in the way of the others'.
       CREATE TABLE due (
-        registration BLOB PRIMARY KEY, not_before INTEGER NOT NULL, attempt INTEGER NOT NULL, since INTEGER NOT NULL
+        registration BLOB PRIMARY KEY, app TEXT NOT NULL, platform TEXT NOT NULL,
+        not_before INTEGER NOT NULL, attempt INTEGER NOT NULL, since INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
-      CREATE INDEX due_time ON due (not_before);
+      CREATE INDEX due_time ON due (app, platform, not_before);
       CREATE INDEX due_since ON due (since);
     `,
   },

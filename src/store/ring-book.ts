@@ -91,7 +91,11 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
     if (settlement.kind === "again") {
       const due = rows.due(id);
       const attempt = ring.attempt + (settlement.counts === false ? 0 : 1);
-      rows.writeDue(id, { notBefore: settlement.notBefore ?? at, attempt, since: due?.since ?? ring.since });
+      rows.writeDue(id, stored.registration, {
+        notBefore: settlement.notBefore ?? at,
+        attempt,
+        since: due?.since ?? ring.since,
+      });
       return false;
     }
     const before = rows.deliveries(id).find((row) => row.feed === feed);

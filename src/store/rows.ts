@@ -3,7 +3,7 @@ import type Database from "better-sqlite3";
 import { uuidText } from "../keys/capability.ts";
 import type { HybridClock } from "./clock.ts";
 import type { BadgeRing, OwedRow, ReasonMarks } from "./owed-rule.ts";
-import type { Folder, FolderKind, LastRing, Platform, Reason, Registration } from "./types.ts";
+import type { Folder, FolderKind, LastRing, Platform, Queue, Reason, Registration } from "./types.ts";
 
 /** The 16 bytes of a UUID in its canonical text. */
 export function idBytes(id: string): Buffer {
@@ -106,7 +106,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       reason, outcome, apns_id, at, attempts, accepted, dead, dead_token_mac, dead_at, version, seq)
     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
   const upsertDue = get(
-    `INSERT OR REPLACE INTO due (registration, not_before, attempt, since) VALUES (?,?,?,?)`,
+    `INSERT OR REPLACE INTO due (registration, app, platform, not_before, attempt, since) VALUES (?,?,?,?,?,?)`,
   );
   const deleteDue = get("DELETE FROM due WHERE registration = ?");
   const deleteAll = ["folder", "owed", "delivery", "due"].map((table) =>
@@ -329,8 +329,8 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       );
     },
 
-    writeDue(id: Buffer, due: { notBefore: number; attempt: number; since: number }): void {
-      upsertDue.run(id, due.notBefore, due.attempt, due.since);
+    writeDue(id: Buffer, queue: Queue, due: { notBefore: number; attempt: number; since: number }): void {
+      upsertDue.run(id, queue.app, queue.platform, due.notBefore, due.attempt, due.since);
     },
 
     deleteDue(id: Buffer): void {

@@ -246,12 +246,12 @@ export function createStore(options: StoreOptions): Store {
       };
     },
 
-    async due(at, limit) {
-      return opened().survey.due(at, limit);
+    async due(queue, at, limit) {
+      return opened().survey.due(queue, at, limit);
     },
 
-    async nextDueAt() {
-      return opened().survey.nextDueAt();
+    async nextDueAt(queue, after) {
+      return opened().survey.nextDueAt(queue, after);
     },
 
     async begin(registrationIds) {
@@ -276,10 +276,14 @@ export function createStore(options: StoreOptions): Store {
         await inCommit(({ ledger, rows }) => {
           for (const registrationId of stale) ledger.refreshDue(registrationId);
           for (const registrationId of unreadable) {
-            rows.writeDue(idBytes(registrationId), {
+            const id = idBytes(registrationId);
+            const stored = rows.registration(id);
+            if (stored?.kind !== "present") continue;
+            const since = rows.due(id)?.since ?? at;
+            rows.writeDue(id, stored.registration, {
               notBefore: at + UNREADABLE_RETRY_MS,
               attempt: 0,
-              since: at,
+              since,
             });
           }
         });

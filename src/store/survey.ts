@@ -1,11 +1,11 @@
 // Questions over all registrations: what is due, what fell idle, and the counts for metrics and `status`.
 import type Database from "better-sqlite3";
 import { idText } from "./rows.ts";
-import type { Platform, StoreCounts } from "./types.ts";
+import type { Platform, Queue, StoreCounts } from "./types.ts";
 
 export interface Survey {
-  due(now: number, limit: number): string[];
-  nextDueAt(): number | null;
+  due(queue: Queue, now: number, limit: number): string[];
+  nextDueAt(queue: Queue, after: number): number | null;
   counts(): StoreCounts;
   /** Ids of registrations last renewed at or before this time, at most a thousand. */
   idle(renewedUntil: number): Buffer[];
@@ -13,9 +13,13 @@ export interface Survey {
 
 export function createSurvey(db: Database.Database): Survey {
   const due = db
-    .prepare("SELECT registration FROM due WHERE not_before <= ? ORDER BY not_before LIMIT ?")
+    .prepare(
+      "SELECT registration FROM due WHERE app = ? AND platform = ? AND not_before <= ? ORDER BY not_before LIMIT ?",
+    )
     .pluck();
-  const next = db.prepare("SELECT min(not_before) FROM due").pluck();
+  const next = db
+    .prepare("SELECT min(not_before) FROM due WHERE app = ? AND platform = ? AND not_before > ?")
+    .pluck();
   const oldest = db.prepare("SELECT min(since) FROM due").pluck();
   const owed = db.prepare("SELECT count(*) FROM due").pluck();
   const registrations = db.prepare(`
@@ -33,8 +37,9 @@ export function createSurvey(db: Database.Database): Survey {
     )
     .pluck();
   return {
-    due: (now, limit) => (due.all(now, limit) as Buffer[]).map(idText),
-    nextDueAt: () => (next.get() as number | null | undefined) ?? null,
+    due: ({ app, platform }, now, limit) => (due.all(app, platform, now, limit) as Buffer[]).map(idText),
+    nextDueAt: ({ app, platform }, after) =>
+      (next.get(app, platform, after) as number | null | undefined) ?? null,
     idle: (renewedUntil) => idle.all(renewedUntil) as Buffer[],
     counts() {
       const states = { expected: 0, live: 0, failed: 0, ended: 0 };

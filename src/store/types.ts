@@ -104,6 +104,12 @@ export interface Request<T> {
   readonly origin?: { readonly correlationId: string; readonly receivedAtMs: number };
 }
 
+/** Names a queue of rings: one app on one platform. */
+export interface Queue {
+  readonly app: string;
+  readonly platform: Platform;
+}
+
 /** Said after a commit: these registrations have something to ring for. */
 export interface DueNews {
   readonly registrationId: string;
@@ -209,10 +215,10 @@ export interface Store {
   findSubscription(
     subscriptionMac: Buffer,
   ): Promise<{ registrationId: string; folder: string; generation: number } | null>;
-  /** Ids of registrations that are due at `now` (epoch milliseconds), oldest first, at most `limit`. */
-  due(now: number, limit: number): Promise<readonly string[]>;
-  /** When the next thing becomes due (epoch milliseconds), or null. */
-  nextDueAt(): Promise<number | null>;
+  /** Ids of a queue's registrations that are due at `now` (epoch milliseconds), oldest first, at most `limit`. */
+  due(queue: Queue, now: number, limit: number): Promise<readonly string[]>;
+  /** When the queue's next thing after `after` becomes due (both epoch milliseconds), or null. */
+  nextDueAt(queue: Queue, after: number): Promise<number | null>;
   /** Reads what the rings for these registrations carry; those with nothing owed or nothing to ring are left out. */
   begin(registrationIds: readonly string[]): Promise<readonly Ring[]>;
   /** Notes how rings ended; joins a group commit. */

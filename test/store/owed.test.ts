@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { badge, begin, change, folder, id, keyring, openTestStore, register, settlement } from "./helpers.ts";
 
+const queue = { app: "com.example.mail", platform: "apns" } as const;
 type Fixture = Awaited<ReturnType<typeof openTestStore>>;
 let f: Fixture;
 beforeEach(async () => {
@@ -26,7 +27,7 @@ describe("what is owed", () => {
     expect(second).toMatchObject({ badge: 4, attempt: 1, apnsId: first!.apnsId });
     await f.store.settle([settlement(second!, "done", f.time.now)]);
     expect(await begin(f.store, 1)).toBeUndefined();
-    expect(await f.store.nextDueAt()).toBeNull();
+    expect(await f.store.nextDueAt(queue, 0)).toBeNull();
     expect((await f.store.read([id(1)]))[0]?.lastRing).toMatchObject({ outcome: "accepted", attempts: 2 });
   });
 
@@ -37,8 +38,8 @@ describe("what is owed", () => {
       await badge(f.store, n, n, f.time.now);
     }
     await f.reopen();
-    expect(await f.store.due(f.time.now, 10)).toEqual([id(2), id(1), id(3)]);
-    expect(await f.store.due(f.time.now, 2)).toEqual([id(2), id(1)]);
+    expect(await f.store.due(queue, f.time.now, 10)).toEqual([id(2), id(1), id(3)]);
+    expect(await f.store.due(queue, f.time.now, 2)).toEqual([id(2), id(1)]);
     expect((await f.store.counts(f.time.now)).owed).toBe(3);
   });
 
@@ -106,7 +107,7 @@ describe("what is owed", () => {
     f.due.length = 0;
     await badge(f.store, 1, 2, f.time.now);
     expect(f.due).toEqual([]);
-    expect(await f.store.nextDueAt()).toBe(f.time.now + 60_000);
+    expect(await f.store.nextDueAt(queue, 0)).toBe(f.time.now + 60_000);
     f.time.now += 60_000;
     expect(await begin(f.store, 1)).toMatchObject({ badge: 2, attempt: 0 });
   });
@@ -121,7 +122,7 @@ describe("a dead token", () => {
     await f.store.settle([settlement(ring!, "dead", f.time.now, { ends: true })]);
     expect((await f.store.read([id(1)]))[0]?.state).toMatchObject({ kind: "present", dead: "ended" });
     await badge(f.store, 1, 2, f.time.now);
-    expect(await f.store.due(f.time.now, 10)).toEqual([]);
+    expect(await f.store.due(queue, f.time.now, 10)).toEqual([]);
     f.time.now += 1;
     await register(f.store, 1, "bb22", f.time.now, 2);
     expect((await f.store.read([id(1)]))[0]?.state).toMatchObject({ kind: "present", dead: "no" });
@@ -160,7 +161,7 @@ describe("a deleted registration", () => {
     await f.reopen();
     expect((await f.store.read([id(1)]))[0]?.state).toEqual({ kind: "deleted", at: f.time.now });
     expect((await f.store.counts(f.time.now)).registrations).toEqual([]);
-    expect(await f.store.due(f.time.now, 10)).toEqual([]);
+    expect(await f.store.due(queue, f.time.now, 10)).toEqual([]);
   });
 });
 

@@ -1,0 +1,43 @@
+// `serve`: runs the appliance until it is told to stop. One signal ends it in order, a second one at once.
+import { startAppliance } from "../appliance.ts";
+import { loadConfig } from "../config/load.ts";
+import { loadSecrets } from "../config/secrets.ts";
+import { createLogger } from "../ops/log.ts";
+
+// What is in flight at a stop may take this long; the rest stays owed in the database. Milliseconds. Less than
+// the 90 s after which systemd kills.
+const GRACE_MS = 10_000;
+
+export async function serve(options: { readonly config: string }): Promise<number> {
+  const config = loadConfig(options.config, process.env);
+  const secrets = loadSecrets(config, process.env);
+  const log = createLogger(config.log.level, config.log.format);
+  // A failed send or a bad packet never ends the appliance: what is stored is safe, and the next request is served.
+  process.on("uncaughtException", (error) => {
+    log.error({ name: error.name, stack: error.stack }, "An error reached nobody; the node goes on.");
+  });
+  process.on("unhandledRejection", (reason) => {
+    const stack = reason instanceof Error ? reason.stack : String(reason);
+    log.error({ stack }, "A rejection reached nobody; the node goes on.");
+  });
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+    let first = true;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (first) {
+          first = false;
+          resolve(signal);
+          return;
+        }
+        // Nothing is lost: what was answered is on the disk.
+        process.exit(1);
+      });
+    }
+  });
+  const appliance = await startAppliance(config, secrets, log);
+  const signal = await stopped;
+  log.info({ signal }, "Stopping: no new requests, rings in flight may finish.");
+  await appliance.stop(GRACE_MS);
+  log.info({}, "Stopped.");
+  return 0;
+}

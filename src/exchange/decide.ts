@@ -1,0 +1,267 @@
+// The decision on one POST, as a pure function that the store calls inside its transaction: what is written under
+// the registration, and what Exchange is told. Its one rule above all: a subscription ends only on an acknowledged
+// fact (a deletion, a newer generation heard, the app's later wish, a token dead by the rules), never for lack of data.
+import type { Capability } from "../keys/types.ts";
+import type { NotificationResult } from "../ops/metrics.ts";
+import type { BadgeNews, Change, Folder, FolderKind, Reason, RegistrationState } from "../store/types.ts";
+import { type Heard, type HeardEvents, learnInbox, newsFor, wakeReason } from "./meaning.ts";
+
+/** Why a POST got its answer, in fixed words for log lines. */
+export type VerdictWhy =
+  | "heard"
+  | "registration_missing"
+  | "folder_missing"
+  | "malformed"
+  | "deleted"
+  | "generation_ended"
+  | "generation_older"
+  | "folder_removed"
+  | "token_dead"
+  | "subscription_unknown";
+
+export interface Verdict {
+  readonly answer: "ok" | "unsubscribe";
+  readonly metric: NotificationResult;
+  readonly why: VerdictWhy;
+  /** Whether the answer rests on a commit (this one or an earlier one). */
+  readonly durable: boolean;
+  /** How many messages did not follow on the one heard before them. */
+  readonly watermarkGaps: number;
+}
+
+export interface Decision {
+  readonly change?: Change;
+  readonly result: Verdict;
+}
+
+/** One POST under a valid capability. */
+export interface Posted {
+  readonly capability: Capability;
+  /** The messages in order, or null if the body was complete but cannot be used. */
+  readonly heard: readonly Heard[] | null;
+  /** Epoch milliseconds. */
+  readonly nowMs: number;
+  /** False while rows may be missing on this node: then nothing is ended, whatever the rows say. */
+  readonly mayEnd: boolean;
+}
+
+// Exchange's own default, for a folder whose row has yet to arrive; the app's next PUT says the real one.
+const STATUS_FREQUENCY_MINUTES = 30;
+
+/** Decides on one POST. */
+export function decide(state: RegistrationState, posted: Posted): Decision {
+  const { capability, heard, mayEnd } = posted;
+  const ending = heard === null ? null : findEnding(state, posted);
+  if (ending !== null) {
+    // Where nothing may end, it is answered OK and left alone: what has ended has no news of its own.
+    const ends = mayEnd && ending.certain;
+    const result: Verdict = {
+      answer: ends ? "unsubscribe" : "ok",
+      metric: "refused",
+      why: ending.why,
+      durable: ends,
+      watermarkGaps: 0,
+    };
+    return ends && ending.folder !== null ? { change: { folders: [ending.folder] }, result } : { result };
+  }
+  const folder = folderOf(state, capability);
+  if (heard === null) return wakeBlindly(state, folder, capability);
+  return listen(state, folder ?? freshFolder(capability), posted, heard);
+}
+
+interface Ending {
+  readonly why: VerdictWhy;
+  /** False if the registration itself is not at hand: then nobody is told. */
+  readonly certain: boolean;
+  /** The folder as it has to be committed before `Unsubscribe` may be answered; null if it already is. */
+  readonly folder: Folder | null;
+}
+
+/** The acknowledged fact that ends this subscription, or null: it lives. */
+function findEnding(state: RegistrationState, posted: Posted): Ending | null {
+  const { generation } = posted.capability;
+  const folder = folderOf(state, posted.capability);
+  switch (state.kind) {
+    case "deleted":
+      return { why: "deleted", certain: true, folder: null };
+    case "missing":
+      return folder !== null && generation < folder.boundGeneration
+        ? { why: "generation_older", certain: false, folder: null }
+        : null;
+    case "present": {
+      const { revision } = state.registration;
+      if (folder === null) {
+        // Only a PUT later than the one that opened this generation can have left its folder out.
+        if (revision > generation) return { why: "folder_removed", certain: true, folder: null };
+      } else {
+        if (generation <= folder.endedGeneration) {
+          return { why: "generation_ended", certain: true, folder: null };
+        }
+        if (generation < folder.boundGeneration) {
+          const ended = { ...folder, endedGeneration: generation };
+          return { why: "generation_older", certain: true, folder: ended };
+        }
+      }
+      // A capability above the stored revision comes from a PUT that this node has not seen: it may have brought
+      // a new token, so the verdict on the old one ends nothing.
+      if (state.dead !== "ended" || revision < generation) return null;
+      const ended = { ...(folder ?? freshFolder(posted.capability)), endedGeneration: generation };
+      return { why: "token_dead", certain: true, folder: ended };
+    }
+  }
+}
+
+/** A complete body that cannot be used: the phone is woken to look for itself, and nothing else changes. */
+function wakeBlindly(state: RegistrationState, folder: Folder | null, capability: Capability): Decision {
+  const { generation } = capability;
+  const stale =
+    state.kind === "deleted" ||
+    (state.kind === "present" &&
+      (folder === null
+        ? state.registration.revision > generation
+        : generation <= folder.endedGeneration || generation < folder.boundGeneration));
+  const result: Verdict = {
+    answer: "ok",
+    metric: "malformed",
+    why: "malformed",
+    durable: !stale,
+    watermarkGaps: 0,
+  };
+  if (stale) return { result };
+  const reason = wakeReason(folder?.kind ?? guessKind(capability.folder));
+  return { change: { reasons: [{ reason }] }, result };
+}
+
+/** Applies the messages, in order, to a folder whose subscription lives. */
+function listen(state: RegistrationState, stored: Folder, posted: Posted, heard: readonly Heard[]): Decision {
+  const { capability, nowMs } = posted;
+  const { generation } = capability;
+  let folder: Folder = generation > stored.generation ? { ...stored, generation } : stored;
+  let badge: BadgeNews | null = null;
+  const reasons = new Map<string, { reason: Reason; folder?: string }>();
+  let watermarkGaps = 0;
+  let accepted = false;
+  let duplicate = false;
+  // Whether nothing is to be noted but "heard again".
+  let lazy = folder === stored && isStored(state, capability);
+
+  for (const message of heard) {
+    if (message.kind === "error") {
+      // An error proves no subscription alive: it binds nothing, so that an older one that works stays.
+      folder = { ...folder, failedAt: nowMs };
+      reasons.set("resubscribe", { reason: "resubscribe", folder: folder.name });
+      accepted = true;
+      lazy = false;
+      continue;
+    }
+    const before = folder;
+    if (before.boundGeneration !== generation) folder = bind(folder, generation);
+    if (folder.folderMac === null && folder.kind === "inbox") folder = learn(folder, learnInbox(heard));
+    const known = folder.subscriptionMac?.equals(message.subscriptionMac) === true;
+    const repeated = known && sameMac(folder.watermarkMac, message.lastWatermarkMac);
+    if (known && !repeated && isGap(folder, message)) watermarkGaps += 1;
+    lazy &&= message.heartbeat && known && folder === before && folder.failedAt === null;
+    folder = note(folder, message, known, nowMs);
+    if (message.heartbeat) continue;
+    if (repeated) {
+      duplicate = true;
+      continue;
+    }
+    accepted = true;
+    const news = newsFor(message, folder, nowMs);
+    badge = news.badge ?? badge;
+    if (news.reason !== null) reasons.set(news.reason, { reason: news.reason });
+  }
+  // A ring for new mail makes the app look at the inbox, whatever else changed there.
+  if (reasons.has("mail")) reasons.delete("changed");
+
+  const change: Change = {
+    folders: [folder],
+    ...(badge === null ? {} : { badge }),
+    ...(reasons.size === 0 ? {} : { reasons: [...reasons.values()] }),
+    ...(lazy ? { lazy: true } : {}),
+  };
+  return {
+    change,
+    result: {
+      answer: "ok",
+      metric: accepted ? "accepted" : duplicate ? "duplicate" : "heartbeat",
+      why: isStored(state, capability)
+        ? "heard"
+        : state.kind === "present"
+          ? "folder_missing"
+          : "registration_missing",
+      durable: !lazy,
+      watermarkGaps,
+    },
+  };
+}
+
+/** The first message of a generation. A learnt folder id goes: the app may have subscribed to another mailbox. */
+function bind(folder: Folder, generation: number): Folder {
+  return {
+    ...folder,
+    boundGeneration: generation,
+    subscriptionMac: null,
+    watermarkMac: null,
+    folderMac: folder.folderLearnt ? null : folder.folderMac,
+    folderLearnt: false,
+  };
+}
+
+function learn(folder: Folder, folderMac: Buffer | null): Folder {
+  return folderMac === null ? folder : { ...folder, folderMac, folderLearnt: true };
+}
+
+/** Notes what was heard. A new SubscriptionId starts its own row of watermarks. */
+function note(folder: Folder, message: HeardEvents, known: boolean, nowMs: number): Folder {
+  return {
+    ...folder,
+    subscriptionMac: message.subscriptionMac,
+    watermarkMac: message.lastWatermarkMac ?? (known ? folder.watermarkMac : null),
+    lastHeardAt: nowMs,
+    failedAt: null,
+  };
+}
+
+/** Whether something between the message heard before and this one was missed. */
+function isGap(folder: Folder, message: HeardEvents): boolean {
+  if (folder.watermarkMac === null || message.previousWatermarkMac === null) return false;
+  return !folder.watermarkMac.equals(message.previousWatermarkMac);
+}
+
+function sameMac(stored: Buffer | null, heard: Buffer | null): boolean {
+  return stored !== null && heard !== null && stored.equals(heard);
+}
+
+function folderOf(state: RegistrationState, capability: Capability): Folder | null {
+  if (state.kind === "deleted") return null;
+  return state.folders?.find((folder) => folder.name === capability.folder) ?? null;
+}
+
+function isStored(state: RegistrationState, capability: Capability): boolean {
+  return state.kind === "present" && folderOf(state, capability) !== null;
+}
+
+/** A folder of which only the capability is known, so that its news is kept until its own row arrives. */
+function freshFolder(capability: Capability): Folder {
+  return {
+    name: capability.folder,
+    kind: guessKind(capability.folder),
+    generation: capability.generation,
+    boundGeneration: 0,
+    subscriptionMac: null,
+    watermarkMac: null,
+    lastHeardAt: null,
+    failedAt: null,
+    endedGeneration: 0,
+    folderMac: null,
+    folderLearnt: false,
+    statusFrequencyMinutes: STATUS_FREQUENCY_MINUTES,
+  };
+}
+
+/** A folder's name defaults to its kind. */
+function guessKind(folder: string): FolderKind {
+  return folder === "inbox" || folder === "calendar" ? folder : "other";
+}

@@ -1,0 +1,247 @@
+// The Exchange-facing listener: one complete POST in, the answer out. Exchange waits for the store's commit and
+// for nothing else. It challenges nobody and redirects nobody: old servers answer a challenge with their machine
+// account (CVE-2018-8581).
+import { isBellError } from "../errors.ts";
+import type { Capability, Keyring } from "../keys/types.ts";
+import type { FixedAnswer, HttpRequest, RequestHandler } from "../net/types.ts";
+import type { Logger } from "../ops/log.ts";
+import type { Metrics, NotificationResult } from "../ops/metrics.ts";
+import type { RegistrationState, Store } from "../store/types.ts";
+import { BAD_REQUEST, NOT_FOUND, statusAnswer, UNAVAILABLE } from "./answer.ts";
+import { type Decision, decide, type Verdict } from "./decide.ts";
+import { type Heard, hear } from "./meaning.ts";
+import { type MalformedWhy, type ParseResult, parseNotification } from "./notification.ts";
+import { createThrottle } from "./throttle.ts";
+import { createUnknownIds } from "./unknown-ids.ts";
+
+export interface ExchangeHandlerOptions {
+  readonly store: Pick<Store, "submit" | "findSubscription">;
+  readonly keyring: Pick<Keyring, "checkCapability" | "mac" | "logId">;
+  readonly config: {
+    /** Whether `POST /ews` without a capability is served. */
+    readonly sharedRoute: boolean;
+    /** How long an unknown SubscriptionId is answered OK on the shared route, milliseconds. */
+    readonly unknownGraceMs: number;
+  };
+  readonly log: Logger;
+  readonly metrics: Pick<
+    Metrics,
+    "notifications" | "answers" | "watermarkGaps" | "keyUnknown" | "unpatchedExchange"
+  >;
+  /** Wall time, epoch milliseconds. */
+  readonly now: () => number;
+  /** True while this node may lack rows: then no subscription is ended, whatever the rows say. */
+  readonly starting?: () => boolean;
+}
+
+const SHARED_PATH = "/ews";
+const CAPABILITY_PREFIX = "/ews/";
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+// Exchange servers of a company, or registrations in trouble at one time: more lines would not help anybody.
+const MAX_CAUSES = 1000;
+
+/** What became of one POST. */
+interface Outcome {
+  readonly answer: FixedAnswer;
+  /** Null for what was no notification at all. */
+  readonly result: NotificationResult | null;
+}
+
+/** Makes the handler for the listener that Exchange reaches. */
+export function createExchangeHandler(options: ExchangeHandlerOptions): RequestHandler {
+  const { store, keyring, config, log, metrics, now } = options;
+  const unknownIds = createUnknownIds(config.unknownGraceMs);
+  const unpatchedThrottle = createThrottle(HOUR_MS, MAX_CAUSES);
+  const keyThrottle = createThrottle(MINUTE_MS, 1);
+  const troubleThrottle = createThrottle(HOUR_MS, MAX_CAUSES);
+  const mayEnd = (): boolean => options.starting?.() !== true;
+
+  async function handle(request: HttpRequest): Promise<FixedAnswer> {
+    if (request.headers.has("authorization")) noteAuthorization(request);
+    const { answer, result } = await route(request);
+    if (result !== null) metrics.notifications.inc({ result });
+    metrics.answers.inc({ status: answer.status });
+    return answer;
+  }
+
+  async function route(request: HttpRequest): Promise<Outcome> {
+    const { method, path } = request;
+    if (method !== "POST") return { answer: NOT_FOUND, result: null };
+    try {
+      if (path.startsWith(CAPABILITY_PREFIX)) return await capabilityRoute(request);
+      if (path === SHARED_PATH && config.sharedRoute) return await sharedRoute(request);
+    } catch (error) {
+      // The store tells of its own trouble; here it only means that Exchange has to try again.
+      if (isBellError(error, "store_unavailable")) return { answer: UNAVAILABLE, result: "refused" };
+      throw error;
+    }
+    return { answer: NOT_FOUND, result: null };
+  }
+
+  async function capabilityRoute(request: HttpRequest): Promise<Outcome> {
+    const check = keyring.checkCapability(request.path.slice(CAPABILITY_PREFIX.length));
+    switch (check.kind) {
+      case "forged":
+        return { answer: NOT_FOUND, result: "refused" };
+      case "unknown_key":
+        metrics.keyUnknown.inc();
+        if (keyThrottle.allows("key", now())) {
+          log.error(
+            { code: "key_unknown", correlationId: request.correlationId, keyId: check.keyId },
+            "A callback URL was signed with a key that this node does not have. Exchange is told to try again.",
+          );
+        }
+        return { answer: UNAVAILABLE, result: "refused" };
+      case "valid": {
+        const parsed = readBody(request);
+        const heard = parsed.kind === "malformed" ? null : hear(parsed.messages, keyring);
+        const posted = { capability: check.capability, heard, nowMs: now(), mayEnd: mayEnd() };
+        const verdict = await submit(request, check.capability, (state) => decide(state, posted));
+        noteTrouble(request, check.capability, parsed, verdict);
+        return { answer: statusAnswer(verdict.answer, verdict.durable), result: verdict.metric };
+      }
+    }
+  }
+
+  /** The classic order: the app subscribed at a fixed URL and registers the SubscriptionId. */
+  async function sharedRoute(request: HttpRequest): Promise<Outcome> {
+    const parsed = readBody(request);
+    if (parsed.kind === "malformed") {
+      log.debug({ correlationId: request.correlationId, why: parsed.why }, "A notification cannot be used.");
+      return { answer: BAD_REQUEST, result: "malformed" };
+    }
+    // In practice one message of one subscription; the answer can only speak for all of them.
+    const verdicts: Verdict[] = [];
+    for (const [subscriptionMac, heard] of bySubscription(hear(parsed.messages, keyring))) {
+      verdicts.push(await sharedVerdict(request, parsed, subscriptionMac, heard));
+    }
+    const ends = verdicts.length > 0 && verdicts.every((verdict) => verdict.answer === "unsubscribe");
+    const durable = verdicts.length > 0 && verdicts.every((verdict) => verdict.durable);
+    return {
+      answer: statusAnswer(ends ? "unsubscribe" : "ok", durable),
+      result: verdicts[0]?.metric ?? "unknown",
+    };
+  }
+
+  async function sharedVerdict(
+    request: HttpRequest,
+    parsed: ParseResult,
+    subscriptionMac: Buffer,
+    heard: readonly Heard[],
+  ): Promise<Verdict> {
+    const found = await store.findSubscription(subscriptionMac);
+    if (found === null) {
+      const overdue = unknownIds.isOverdue(subscriptionMac, now()) && mayEnd();
+      const answer = overdue ? "unsubscribe" : "ok";
+      log.debug({ correlationId: request.correlationId, answer }, "A SubscriptionId is unknown.");
+      return unknownVerdict(answer);
+    }
+    const posted = { capability: found, heard, nowMs: now(), mayEnd: mayEnd() };
+    const verdict = await submit(request, found, (state) =>
+      // It may have been noted elsewhere, or replaced, since it was looked up.
+      isNoted(state, found.folder, subscriptionMac)
+        ? decide(state, posted)
+        : { result: unknownVerdict("ok") },
+    );
+    noteTrouble(request, found, parsed, verdict);
+    return verdict;
+  }
+
+  async function submit(
+    request: HttpRequest,
+    capability: Capability,
+    decideOn: (state: RegistrationState) => Decision,
+  ): Promise<Verdict> {
+    const verdict = await store.submit<Verdict>({
+      registrationId: capability.registrationId,
+      decide: decideOn,
+      origin: { correlationId: request.correlationId, receivedAtMs: request.receivedAtMs },
+    });
+    if (verdict.watermarkGaps > 0) metrics.watermarkGaps.inc(verdict.watermarkGaps);
+    const fields = {
+      correlationId: request.correlationId,
+      registration: keyring.logId(capability.registrationId),
+      folder: capability.folder,
+      result: verdict.metric,
+      answer: verdict.answer,
+      why: verdict.why,
+    };
+    if (verdict.answer === "unsubscribe") log.info(fields, "A subscription ends.");
+    else log.debug(fields, "Exchange was heard.");
+    return verdict;
+  }
+
+  /** Says once in a while, for one registration, what an administrator would otherwise have to guess. */
+  function noteTrouble(
+    request: HttpRequest,
+    capability: Capability,
+    parsed: ParseResult,
+    verdict: Verdict,
+  ): void {
+    const failure =
+      parsed.kind === "malformed" ? null : parsed.messages.find((message) => message.kind === "error");
+    if ((parsed.kind !== "malformed" && failure === undefined) || verdict.answer === "unsubscribe") return;
+    const registration = keyring.logId(capability.registrationId);
+    if (!troubleThrottle.allows(`${parsed.kind} ${registration}`, now())) return;
+    const fields = { correlationId: request.correlationId, registration, folder: capability.folder };
+    if (parsed.kind === "malformed") {
+      log.warn(
+        { ...fields, why: parsed.why },
+        "A notification cannot be used: the phone is woken without a badge.",
+      );
+    } else if (failure?.kind === "error") {
+      log.warn(
+        { ...fields, responseCode: failure.responseCode },
+        "Exchange lost a subscription: the app is asked to subscribe again.",
+      );
+    }
+  }
+
+  /** The credentials themselves are neither read nor logged. */
+  function noteAuthorization(request: HttpRequest): void {
+    metrics.unpatchedExchange.inc();
+    if (!unpatchedThrottle.allows(request.remoteAddress, now())) return;
+    log.warn(
+      { correlationId: request.correlationId, remoteAddress: request.remoteAddress },
+      "Exchange sent credentials that nobody asked for. That server lacks the update for CVE-2018-8581: install it.",
+    );
+  }
+
+  return handle;
+}
+
+function readBody(request: HttpRequest): ParseResult {
+  if (request.oversize) return malformed("too_large");
+  // Exchange does not compress; unpacking would only open a door for bombs.
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== "identity") return malformed("compressed");
+  return parseNotification(request.body);
+}
+
+function malformed(why: MalformedWhy): ParseResult {
+  return { kind: "malformed", why };
+}
+
+/** Messages by the subscription they are of, in order; those that name none (some errors) can reach nobody. */
+function bySubscription(heard: readonly Heard[]): readonly (readonly [Buffer, readonly Heard[]])[] {
+  const groups = new Map<string, [Buffer, Heard[]]>();
+  for (const message of heard) {
+    if (message.subscriptionMac === null) continue;
+    const key = message.subscriptionMac.toString("latin1");
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [message.subscriptionMac, [message]]);
+    else group[1].push(message);
+  }
+  return [...groups.values()];
+}
+
+function isNoted(state: RegistrationState, folderName: string, subscriptionMac: Buffer): boolean {
+  if (state.kind !== "present") return false;
+  const folder = state.folders.find((candidate) => candidate.name === folderName);
+  return folder?.subscriptionMac?.equals(subscriptionMac) === true;
+}
+
+function unknownVerdict(answer: "ok" | "unsubscribe"): Verdict {
+  return { answer, metric: "unknown", why: "subscription_unknown", durable: false, watermarkGaps: 0 };
+}

@@ -1,0 +1,148 @@
+// TLS of the listeners: which versions and ciphers they speak, and reading a certificate and its key from files.
+import { constants, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import type { TlsFiles } from "../config/types.ts";
+import { BellError } from "../errors.ts";
+
+/** A certificate chain and its key, checked. */
+export interface TlsIdentity {
+  /** PEM, the server's certificate first. */
+  readonly certificate: string;
+  /** PEM. Never logged. */
+  readonly key: string;
+  /** End of the certificate's validity, epoch milliseconds. */
+  readonly expiresAt: number;
+  /** For people: `CN=bell.corp.example`. */
+  readonly subject: string;
+}
+
+// TLS 1.2 in this order; those of TLS 1.3 are not configurable. All have forward secrecy. The CBC suites at the
+// end are for Exchange on Windows Server 2012 R2, whose ECDHE-RSA suites are CBC only.
+const CIPHERS = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-AES128-SHA256",
+  "ECDHE-ECDSA-AES128-SHA",
+  "ECDHE-RSA-AES128-SHA",
+  "ECDHE-ECDSA-AES256-SHA",
+  "ECDHE-RSA-AES256-SHA",
+].join(":");
+
+// Bun takes the version as the protocol's number and ignores names such as "TLSv1.2".
+const TLS_1_2 = 0x0303;
+
+/** The options of a TLS socket that listens with this identity. */
+export function serverTls(identity: Pick<TlsIdentity, "certificate" | "key">) {
+  return {
+    cert: identity.certificate,
+    key: identity.key,
+    minVersion: TLS_1_2,
+    ciphers: CIPHERS,
+    // Without it the client's order wins, and old clients put CBC suites first.
+    secureOptions: constants.SSL_OP_CIPHER_SERVER_PREFERENCE,
+  };
+}
+
+// Any access for others. The group may read: the service's own group, or that of the certificate tool.
+const OTHERS = 0o007;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+
+/**
+ * Reads and checks a certificate chain and its key.
+ * @param now epoch milliseconds, for the validity
+ * @throws BellError tls_invalid or secret_exposed, naming the file
+ */
+export function loadTls(files: TlsFiles, now: number = Date.now()): TlsIdentity {
+  const certificate = readPem(files.certificate, "certificate");
+  const key = readPem(files.key, "key");
+  if ((statSync(files.key).mode & OTHERS) !== 0) {
+    throw new BellError(
+      "secret_exposed",
+      `The TLS key file ${files.key} can be read or changed by other users. Run: chmod 0600 ${files.key}`,
+    );
+  }
+  const leaf = readChain(certificate, files.certificate);
+  if (!leaf.checkPrivateKey(readKey(key, files.key))) {
+    throw new BellError(
+      "tls_invalid",
+      `The TLS key ${files.key} does not belong to the first certificate in ${files.certificate}.`,
+    );
+  }
+  const expiresAt = Date.parse(leaf.validTo);
+  if (expiresAt <= now) {
+    throw new BellError(
+      "tls_invalid",
+      `The TLS certificate ${files.certificate} expired on ${day(expiresAt)}.`,
+    );
+  }
+  const validFrom = Date.parse(leaf.validFrom);
+  if (validFrom > now) {
+    throw new BellError(
+      "tls_invalid",
+      `The TLS certificate ${files.certificate} is not valid before ${day(validFrom)}; check the clock.`,
+    );
+  }
+  return { certificate, key, expiresAt, subject: leaf.subject.split("\n").join(", ") };
+}
+
+function readPem(file: string, what: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    throw new BellError("tls_invalid", `The TLS ${what} file ${file} cannot be read (${code}).`, error);
+  }
+}
+
+/** Checks every certificate of the chain and returns the first, the server's own. */
+function readChain(pem: string, file: string): X509Certificate {
+  let leaf: X509Certificate | null = null;
+  for (const [block] of pem.matchAll(CERTIFICATE)) {
+    try {
+      leaf ??= new X509Certificate(block);
+      new X509Certificate(block);
+    } catch (error) {
+      throw new BellError(
+        "tls_invalid",
+        `The TLS certificate file ${file} has a certificate that cannot be read.`,
+        error,
+      );
+    }
+  }
+  if (leaf === null) {
+    throw new BellError("tls_invalid", `The TLS certificate file ${file} holds no certificate in PEM form.`);
+  }
+  return leaf;
+}
+
+function readKey(pem: string, file: string): KeyObject {
+  // "BEGIN ENCRYPTED PRIVATE KEY" (PKCS #8) and "Proc-Type: 4,ENCRYPTED" (the older form).
+  if (pem.includes("ENCRYPTED")) {
+    throw new BellError(
+      "tls_invalid",
+      `The TLS key file ${file} is encrypted; a service has nobody to type its password. Decrypt it with openssl pkey.`,
+    );
+  }
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw new BellError("tls_invalid", `The TLS key file ${file} holds no private key in PEM form.`, error);
+  }
+  // Windows (Exchange) verifies these two kinds only.
+  if (key.asymmetricKeyType !== "rsa" && key.asymmetricKeyType !== "ec") {
+    throw new BellError(
+      "tls_invalid",
+      `The TLS key ${file} is neither an RSA nor an elliptic-curve (ECDSA) key.`,
+    );
+  }
+  return key;
+}
+
+function day(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}

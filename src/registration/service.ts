@@ -1,0 +1,195 @@
+// What each request does: credentials and limits before, the store's decision, the answer and the log line
+// after. The decisions themselves are in `decide.ts`.
+import type { Config, Secrets } from "../config/types.ts";
+import type { Keyring } from "../keys/types.ts";
+import type { HttpRequest } from "../net/types.ts";
+import type { Logger } from "../ops/log.ts";
+import type { RegistrationState, Store } from "../store/types.ts";
+import { DURABLE, emptyResponse, jsonResponse } from "./answer.ts";
+import { bearerToken, hashSecret, isEnrolled, sameHash } from "./credentials.ts";
+import { decideDelete, decidePut, decideRing } from "./decide.ts";
+import { type Problem, problemResponse, rateLimited, UNAUTHORIZED } from "./problem.ts";
+import { createLimiter } from "./rate.ts";
+import type { RegistrationRequest } from "./schema.ts";
+import { getAnswer, putAnswer } from "./view.ts";
+import { readWish } from "./wish.ts";
+
+export interface ServiceDeps {
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly log: Logger;
+  /** Wall time, epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/** The four requests on one registration. `uuid` comes as the phone wrote it, already checked. */
+export interface Service {
+  register(request: HttpRequest, uuid: string, body: RegistrationRequest): Promise<Response>;
+  look(request: HttpRequest, uuid: string): Promise<Response>;
+  unregister(request: HttpRequest, uuid: string): Promise<Response>;
+  ring(request: HttpRequest, uuid: string): Promise<Response>;
+}
+
+// Only wrong attempts are counted, so a right secret is never delayed: these limits spare the log and the
+// store, and are no protection for a secret that can be guessed. Unknown ids and wrong secrets take from the
+// same allowances, so that a 429 tells no more than a 401. Behind a gateway all phones share one address,
+// therefore that allowance is wide.
+const WRONG_PER_ID = { burst: 10, refillMs: 10_000, maxKeys: 10_000 };
+const WRONG_PER_ADDRESS = { burst: 100, refillMs: 500, maxKeys: 10_000 };
+// Test rings for one registration: 6 a minute.
+const RINGS = { burst: 6, refillMs: 10_000, maxKeys: 10_000 };
+
+export function createService(deps: ServiceDeps): Service {
+  const { store, keyring, config, secrets, log, now } = deps;
+  const wrongPerId = createLimiter(WRONG_PER_ID);
+  const wrongPerAddress = createLimiter(WRONG_PER_ADDRESS);
+  const rings = createLimiter(RINGS);
+
+  function unauthorized(request: HttpRequest, id: string): Response {
+    const at = now();
+    const waitMs = Math.max(wrongPerId.take(id, at), wrongPerAddress.take(request.remoteAddress, at));
+    const problem: Problem = waitMs > 0 ? rateLimited(waitMs) : UNAUTHORIZED;
+    log.debug({ ...lineOf(request, id), code: problem.code }, "Refused a credential.");
+    return problemResponse(problem);
+  }
+
+  function lineOf(request: HttpRequest, id: string) {
+    return { registration: keyring.logId(id), correlation: request.correlationId };
+  }
+
+  /** The hash of the secret that came as the bearer, or null without one. */
+  function bearerHash(request: HttpRequest, id: string): Buffer | null {
+    const bearer = bearerToken(request.headers.get("authorization"));
+    return bearer === null ? null : hashSecret(keyring, id, bearer);
+  }
+
+  async function present(id: string, secretHash: Buffer) {
+    const [view] = await store.read([id]);
+    const state: RegistrationState = view?.state ?? { kind: "missing" };
+    if (state.kind === "deleted") return { kind: "spent" } as const;
+    if (state.kind === "missing" || !sameHash(state.registration.secretHash, secretHash)) {
+      return { kind: "unauthorized" } as const;
+    }
+    return { kind: "present", state, lastRing: view?.lastRing ?? null } as const;
+  }
+
+  return {
+    async register(request, uuid, body) {
+      const id = uuid.toLowerCase();
+      const read = readWish(id, body, config.apps, keyring);
+      if ("field" in read) {
+        return problemResponse({ code: "invalid_field", field: read.field, detail: read.why });
+      }
+      const { wish } = read;
+      const circumstances = {
+        enrolled: isEnrolled(bearerToken(request.headers.get("authorization")), secrets.enrolmentSecrets),
+        now: now(),
+        statusFrequencyMinutes: config.subscriptions.statusFrequencyMinutes,
+      };
+      const outcome = await store.submit({
+        registrationId: id,
+        decide: (state, boundElsewhere) => decidePut(wish, circumstances, state, boundElsewhere),
+        subscriptionMacs: wish.folders.flatMap(({ subscription }) =>
+          subscription === null ? [] : [subscription.mac],
+        ),
+        origin: originOf(request),
+      });
+      switch (outcome.kind) {
+        case "created":
+          log.info(
+            { ...lineOf(request, id), app: wish.app, platform: wish.platform },
+            "A phone was registered.",
+          );
+          return jsonResponse(201, putAnswer(id, outcome.standing, config, keyring), DURABLE);
+        case "renewed":
+        case "repeated":
+          log.debug({ ...lineOf(request, id), outcome: outcome.kind }, "A registration was renewed.");
+          return jsonResponse(200, putAnswer(id, outcome.standing, config, keyring), DURABLE);
+        case "unauthorized":
+          return unauthorized(request, id);
+        case "spent":
+          return problemResponse({ code: "spent", headers: DURABLE });
+        case "stale":
+          return problemResponse({
+            code: "stale_revision",
+            storedRevision: outcome.storedRevision,
+            headers: DURABLE,
+          });
+        case "bound":
+          return problemResponse({ code: "subscription_bound", field: outcome.field });
+        case "invalid":
+          return problemResponse({ code: "invalid_field", field: outcome.field, detail: outcome.why });
+      }
+    },
+
+    async look(request, uuid) {
+      const id = uuid.toLowerCase();
+      const secretHash = bearerHash(request, id);
+      if (secretHash === null) return unauthorized(request, id);
+      const found = await present(id, secretHash);
+      switch (found.kind) {
+        case "spent":
+          return problemResponse({ code: "spent" });
+        case "unauthorized":
+          return unauthorized(request, id);
+        case "present":
+          return jsonResponse(200, getAnswer(found.state, found.lastRing, config));
+      }
+    },
+
+    async unregister(request, uuid) {
+      const id = uuid.toLowerCase();
+      const secretHash = bearerHash(request, id);
+      if (secretHash === null) return unauthorized(request, id);
+      const at = now();
+      const outcome = await store.submit({
+        registrationId: id,
+        decide: (state) => decideDelete(secretHash, at, state),
+      });
+      switch (outcome) {
+        case "unauthorized":
+          return unauthorized(request, id);
+        case "deleted":
+          log.info(lineOf(request, id), "A registration was deleted by its phone.");
+          return emptyResponse(204, DURABLE);
+        case "repeated":
+          return emptyResponse(204, DURABLE);
+      }
+    },
+
+    async ring(request, uuid) {
+      const id = uuid.toLowerCase();
+      const secretHash = bearerHash(request, id);
+      if (secretHash === null) return unauthorized(request, id);
+      // Looked at before, so that only its owner uses up a registration's allowance; decided again inside
+      // the transaction.
+      const found = await present(id, secretHash);
+      if (found.kind === "present") {
+        const waitMs = rings.take(id, now());
+        if (waitMs > 0) return problemResponse(rateLimited(waitMs));
+      }
+      const outcome =
+        found.kind === "present"
+          ? await store.submit({
+              registrationId: id,
+              decide: (state) => decideRing(secretHash, state),
+              origin: originOf(request),
+            })
+          : found.kind;
+      switch (outcome) {
+        case "spent":
+          return problemResponse({ code: "spent" });
+        case "unauthorized":
+          return unauthorized(request, id);
+        case "owed":
+          return jsonResponse(202, { id, reason: "test" }, DURABLE);
+      }
+    },
+  };
+}
+
+function originOf(request: HttpRequest) {
+  return { correlationId: request.correlationId, receivedAtMs: request.receivedAtMs };
+}
