@@ -1,6 +1,8 @@
 // What an administrator can do about a paused app, by the provider's reason. Administrators do not know the
 // providers' error words; these sentences go into the one log line that says an app is paused.
 
+import type { Pause } from "./lane.ts";
+
 const HINTS: Readonly<Record<string, string>> = {
   BadCertificate: "The APNs certificate is not accepted: export it again from Apple's developer site.",
   BadCertificateEnvironment: "The APNs certificate is for the other environment: check apns.environment.",
@@ -26,26 +28,25 @@ const HINTS: Readonly<Record<string, string>> = {
   invalid_grant:
     "Google refuses the service account's key: it may be revoked, or this server's clock may be wrong.",
   invalid_client: "Google does not know this service account: check fcm.service_account.",
-  bad_tokens:
-    "Most phones' tokens are refused: check apns.environment (sandbox or production) or the service account's project. No phone was given up for it.",
-  quota: "The project sends more than its quota; sending goes on by itself.",
 };
 
-/** The sentence for a reason; a general one for reasons that no table knows. */
-export function hintFor(reason: string, why: "configuration" | "unreachable" | "quota"): string {
-  const known = HINTS[reason];
-  if (known !== undefined) return known;
-  switch (why) {
-    case "unreachable":
-      return "Check the network, DNS, firewall and egress.ca_file; sending goes on by itself as soon as it works.";
-    case "quota":
-      return "The project sends more than its quota; sending goes on by itself.";
+/** What to do about a pause: the sentence for its reason, or for its kind where no table knows the reason. */
+export function hintFor(pause: Pick<Pause, "why" | "reason">): string {
+  switch (pause.why) {
     case "configuration":
-      return "Check this app's apns or fcm section.";
+      return HINTS[pause.reason] ?? "Check this app's apns or fcm section.";
+    case "unreachable":
+      return "Check the network, DNS, firewall and egress.ca_file; ringing goes on by itself as soon as it works.";
+    case "trouble":
+      return "The provider answers with trouble of its own; ringing goes on by itself.";
+    case "quota":
+      return "The project sends more than its quota; ringing goes on by itself.";
+    case "bad_tokens":
+      return "Too many tokens are refused to be true: check apns.environment (sandbox or production) or the service account's project. No phone is given up for it.";
   }
 }
 
 /** A reason as a metric label: known words only, so that no provider can invent time series. */
 export function reasonLabel(reason: string): string {
-  return reason === "unreachable" || HINTS[reason] !== undefined ? reason : "other";
+  return HINTS[reason] === undefined ? "other" : reason;
 }

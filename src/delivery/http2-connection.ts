@@ -28,6 +28,9 @@ export const CONNECTION_TIMES: ConnectionTimes = {
   idlePingMs: 3_600_000,
 };
 
+// Providers answer with a few hundred bytes; more is no answer of theirs and is not kept.
+const MAX_BODY_CHARACTERS = 65_536;
+
 export interface ConnectionOptions {
   readonly origin: string;
   readonly transport: Transport;
@@ -55,6 +58,8 @@ export interface Connection {
   readonly inFlight: number;
   /** Whether it is still being set up or has not yet proven itself. */
   readonly warming: boolean;
+  /** Whether it takes no more requests. */
+  readonly retired: boolean;
   send(job: Job): void;
   /** Opens no more streams; ends when the open ones are done. */
   retire(): void;
@@ -153,7 +158,7 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     });
     stream.setEncoding("utf8");
     stream.on("data", (chunk: string) => {
-      body += chunk;
+      if (body.length < MAX_BODY_CHARACTERS) body += chunk;
     });
     stream.on("end", () => {
       ended = true;
@@ -163,7 +168,8 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     stream.on("close", () => {
       if (!flying.has(job)) return;
       // A 200 says all there is to say, even if its end is missing; of other answers the body is needed.
-      if (status === 200 || (status !== 0 && ended)) {
+      const complete = ended && stream.rstCode === constants.NGHTTP2_NO_ERROR;
+      if (status === 200 || (status !== 0 && complete)) {
         flying.delete(job);
         answered(status);
         job.finish({ kind: "answer", status, headers, body, retire });
@@ -182,7 +188,6 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     answers += 1;
     if (status === 200) proven = true;
     if (ownLimit < options.maxStreams) ownLimit += 1;
-    if (state === "retired" && flying.size === 0) session.close();
   }
 
   function retire(): void {
@@ -238,6 +243,9 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     },
     get warming() {
       return state === "connecting" || (state === "open" && !proven);
+    },
+    get retired() {
+      return state === "retired" || state === "ended";
     },
     send,
     retire,

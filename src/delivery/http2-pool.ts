@@ -35,6 +35,8 @@ export interface Http2Pool {
   warm(): void;
   /** Sends a POST. Never rejects. */
   request(request: Http2Request): Promise<Http2Result>;
+  /** Takes every connection of this moment out of use: their streams finish, new ones go over new connections. */
+  retireAll(): void;
   /** Ends every connection; what is on its way finishes as `stopped`. */
   stop(): void;
 }
@@ -44,6 +46,8 @@ const MAX_CONNECTIONS = 4;
 // The peer's flow-control window is 64 KiB for a connection: 100 bodies of up to 650 bytes fit, and old streams
 // never starve behind new ones (at 900 in flight some waited for seconds).
 const MAX_STREAMS = 100;
+// Requests that may wait for a stream; callers keep what they owe elsewhere and send a few hundred at once.
+const MAX_QUEUED = 4_000;
 // How long a request may wait for a free stream, milliseconds.
 const QUEUE_MS = 30_000;
 // Times a request is sent again after being refused (certainly not processed) or lost (possibly processed).
@@ -94,8 +98,9 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
 
   function needConnection(): void {
     if ([...connections].some((connection) => connection.warming)) return;
-    const usable = [...connections].filter((connection) => connection.room > 0 || connection.inFlight > 0);
-    if (usable.length >= maxConnections) return;
+    const usable = [...connections].filter((connection) => !connection.retired);
+    // Retired ones end by themselves soon; they must not add up when a peer sends GOAWAY after GOAWAY.
+    if (usable.length >= maxConnections || connections.size >= 2 * maxConnections) return;
     if (monotonicNow() >= connectAt) {
       connect();
       return;
@@ -105,40 +110,55 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
   }
 
   function connect(): void {
-    const connection = openConnection(
-      {
-        origin: options.origin,
-        transport: options.transport,
-        identity: options.identity ?? null,
-        maxStreams,
-        cautious: options.cautious,
-        times,
-        monotonicNow,
-      },
-      {
-        roomChanged() {
-          if (queue.length > 0) wake();
+    let connection: Connection;
+    try {
+      connection = openConnection(
+        {
+          origin: options.origin,
+          transport: options.transport,
+          identity: options.identity ?? null,
+          maxStreams,
+          cautious: options.cautious,
+          times,
+          monotonicNow,
         },
-        returned,
-        ended(code, answers) {
-          connections.delete(connection);
-          if (stopped) return;
-          if (answers > 0) {
-            failures = 0;
-            connectAt = Number.NEGATIVE_INFINITY;
-          } else {
-            lastCode = cleanReason(code);
-            // "unreachable" has no budget, so there is always a delay.
-            const delayMs = retryDelayMs("apns", "unreachable", failures, null, random()) ?? 0;
-            failures += 1;
-            connectAt = monotonicNow() + delayMs;
-          }
-          if (queue.length > 0) wake();
+        {
+          roomChanged: () => {
+            if (queue.length > 0) wake();
+          },
+          returned,
+          ended: (code, answers) => ended(connection, code, answers),
         },
-      },
-    );
+      );
+    } catch (error) {
+      // A client certificate that cannot be used fails here, before anything is sent.
+      const { code } = error as NodeJS.ErrnoException;
+      failed(code ?? "credential");
+      failQueue();
+      return;
+    }
     connections.add(connection);
     keepTicking();
+  }
+
+  function ended(connection: Connection, code: string, answers: number): void {
+    connections.delete(connection);
+    if (stopped) return;
+    if (answers > 0) {
+      failures = 0;
+      connectAt = Number.NEGATIVE_INFINITY;
+    } else {
+      failed(code);
+    }
+    if (queue.length > 0) wake();
+  }
+
+  function failed(code: string): void {
+    lastCode = cleanReason(code);
+    // "unreachable" is the same for both platforms and has no budget, so there is always a delay.
+    const delayMs = retryDelayMs("apns", "unreachable", failures, null, random()) ?? 0;
+    failures += 1;
+    connectAt = monotonicNow() + delayMs;
   }
 
   function returned(job: Job, how: "refused" | "lost"): void {
@@ -187,7 +207,7 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
     request(request) {
       return new Promise((finish) => {
         if (stopped) return finish({ kind: "stopped" });
-        if (queue.length >= capacity) return finish({ kind: "busy" });
+        if (queue.length >= MAX_QUEUED) return finish({ kind: "busy" });
         queue.push({
           request,
           finish,
@@ -198,6 +218,9 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
         });
         wake();
       });
+    },
+    retireAll() {
+      for (const connection of [...connections]) connection.retire();
     },
     stop() {
       stopped = true;

@@ -1,11 +1,15 @@
-// The standing of one queue (an app on a platform): running, or paused with slow probes. Pure: values in, values out.
+// The standing of one queue (an app on a platform): running, or paused with slow probes; and what an answer means
+// for its ring. Pure: values in, values out.
 import type { Platform } from "../store/types.ts";
 import { countAnswer, emptyShare, isSuspicious, type Share } from "./bad-share.ts";
 import type { Verdict } from "./outcome.ts";
-import { retryDelayMs } from "./retry.ts";
+import { type RetryCause, retryDelayMs } from "./retry.ts";
 
-/** Why a queue is paused. */
-export type PauseWhy = "configuration" | "unreachable" | "quota" | "bad_tokens";
+/**
+ * Why a queue is paused. `trouble`: the provider is reached, but answers ring after ring with trouble of its own.
+ * `bad_tokens`: so many tokens are refused that the configuration is the likelier cause.
+ */
+export type PauseWhy = "configuration" | "unreachable" | "trouble" | "quota" | "bad_tokens";
 
 export interface Pause {
   readonly why: PauseWhy;
@@ -20,6 +24,10 @@ export interface Pause {
 export interface LaneState {
   readonly pause: Pause | null;
   readonly share: Share;
+  /** Rings that may be in flight at once: grows with what is accepted, shrinks with trouble. */
+  readonly window: number;
+  /** Rings in a row that met trouble of the provider. */
+  readonly troubles: number;
 }
 
 /** What becomes of the ring whose answer it was. */
@@ -28,114 +36,156 @@ export type RingFate =
   | { readonly kind: "dead"; readonly outcome: string; readonly ends: boolean }
   | { readonly kind: "again"; readonly outcome: string; readonly delayMs: number; readonly counts: boolean };
 
-export function newLane(monotonicNow: number): LaneState {
-  return { pause: null, share: emptyShare(monotonicNow) };
+/** One answer, and what is needed to judge it. */
+export interface Answer {
+  readonly platform: Platform;
+  readonly verdict: Verdict;
+  /** How often this ring was tried before. */
+  readonly attempt: number;
+  /** Whether the ring was a paused queue's probe. */
+  readonly probe: boolean;
+  /** Monotonic milliseconds. */
+  readonly now: number;
+  /** From 0 up to but not including 1. */
+  readonly random: number;
 }
 
-// Google's default wait after 429, and Apple's shortest interval between provider tokens, milliseconds.
-const QUOTA_MS = 60_000;
+// Rings in flight: at most what four connections of 100 streams carry. A queue begins small, also after an
+// outage, and one more goes out for each that is accepted: that doubles with every round trip.
+export const WINDOW = { start: 32, afterPause: 8, least: 8, most: 400 } as const;
+// So many rings in a row with trouble are an outage: going through everything that is owed would only add to it.
+const TROUBLES_TO_PAUSE = 20;
+// Apple's shortest interval between provider tokens, milliseconds.
 const AUTH_HOLD_MS = 20 * 60_000;
 
-/**
- * What an answer means for its queue and its ring.
- * @param attempt how often this ring was tried before
- * @param now monotonic milliseconds
- * @param random from 0 up to but not including 1
- */
-export function judge(
-  platform: Platform,
-  state: LaneState,
-  verdict: Verdict,
-  attempt: number,
-  now: number,
-  random: number,
-): { readonly state: LaneState; readonly fate: RingFate } {
-  const delay = (
-    cause: Parameters<typeof retryDelayMs>[1],
-    tries: number,
-    retryAfterMs: number | null = null,
-  ) => retryDelayMs(platform, cause, tries, retryAfterMs, random);
-  const paused = (why: PauseWhy, reason: string, waitMs: number | null): LaneState => {
-    const probes = state.pause === null ? 0 : state.pause.probes + 1;
-    const probeAt = now + (waitMs ?? delay("probe", probes) ?? 0);
-    return { ...state, pause: { why, reason, probeAt, probes } };
-  };
-  const again = (outcome: string, delayMs: number, counts: boolean): RingFate => ({
-    kind: "again",
-    outcome,
-    delayMs,
-    counts,
-  });
-  const running = { ...state, pause: null };
+export function newLane(monotonicNow: number): LaneState {
+  return { pause: null, share: emptyShare(monotonicNow), window: WINDOW.start, troubles: 0 };
+}
 
+/** What an answer means for its queue and its ring. */
+export function judge(state: LaneState, answer: Answer): { readonly state: LaneState; readonly fate: RingFate } {
+  const { verdict, now } = answer;
   switch (verdict.kind) {
-    case "accepted":
-      return {
-        state: { pause: null, share: countAnswer(state.share, false, now) },
-        fate: { kind: "done", outcome: "accepted" },
-      };
+    case "accepted": {
+      const next = works({ ...state, share: countAnswer(state.share, false, now), troubles: 0 }, answer);
+      return { state: grown(next), fate: { kind: "done", outcome: "accepted" } };
+    }
     case "token_dead":
     case "token_bad": {
-      const share = countAnswer(state.share, true, now);
-      if (isSuspicious(share)) {
-        // Many at once: the likelier cause is the configuration, so nobody is judged by it.
+      const counted = { ...state, share: countAnswer(state.share, true, now), troubles: 0 };
+      if (isSuspicious(counted.share)) {
+        // Many at once: the likelier cause is the configuration, so nobody is judged by it. The wait is longer
+        // than a probe's, so that the next probe tries another phone.
         return {
-          state: { ...paused("bad_tokens", "bad_tokens", null), share },
-          fate: again(verdict.reason, delay("suspect", attempt) ?? 0, false),
+          state: paused(counted, answer, "bad_tokens", verdict.reason, wait(answer, "probe", probesOf(state, answer))),
+          fate: again(verdict.reason, wait(answer, "suspect", answer.attempt), false),
         };
       }
-      return {
-        state: { ...running, share },
-        fate: { kind: "dead", outcome: verdict.reason, ends: verdict.kind === "token_dead" },
-      };
+      const fate: RingFate = { kind: "dead", outcome: verdict.reason, ends: verdict.kind === "token_dead" };
+      return { state: works(counted, answer), fate };
     }
     case "token_doubtful": {
-      const delayMs = delay("doubtful", attempt);
-      return {
-        state: running,
-        fate:
-          delayMs === null ? { kind: "done", outcome: verdict.reason } : again(verdict.reason, delayMs, true),
-      };
-    }
-    case "configuration":
-      return {
-        state: paused("configuration", verdict.reason, null),
-        // One phone with a foreign token can cause it: the next probe shall try another phone.
-        fate: again(
-          verdict.reason,
-          verdict.personal ? (delay("suspect", attempt) ?? 0) : 0,
-          verdict.personal,
-        ),
-      };
-    case "auth_hold":
-      return {
-        state: paused("configuration", verdict.reason, AUTH_HOLD_MS),
-        fate: again(verdict.reason, 0, false),
-      };
-    case "project_quota":
-      return {
-        state: paused("quota", verdict.reason, delay("quota", 0, verdict.retryAfterMs ?? QUOTA_MS)),
-        fate: again(verdict.reason, 0, false),
-      };
-    case "unreachable": {
-      const probes = state.pause === null ? 0 : state.pause.probes + 1;
-      return {
-        state: paused("unreachable", verdict.reason, delay("unreachable", probes, verdict.retryAfterMs)),
-        fate: again(verdict.reason, 0, false),
-      };
+      const delayMs = retryDelayMs(answer.platform, "doubtful", answer.attempt, null, answer.random);
+      const fate: RingFate =
+        delayMs === null ? { kind: "done", outcome: verdict.reason } : again(verdict.reason, delayMs, true);
+      return { state: works(state, answer), fate };
     }
     case "our_bug":
-      return { state: running, fate: { kind: "done", outcome: verdict.reason } };
-    case "device_slow":
+      return { state: works(state, answer), fate: { kind: "done", outcome: verdict.reason } };
+    case "device_slow": {
+      const delayMs = wait(answer, "device", answer.attempt, verdict.retryAfterMs);
+      return { state: works(state, answer), fate: again(verdict.reason, delayMs, true) };
+    }
+    case "configuration": {
+      const delayMs = wait(answer, "probe", probesOf(state, answer));
       return {
-        state: running,
-        fate: again(verdict.reason, delay("device", attempt, verdict.retryAfterMs) ?? 0, true),
+        state: paused(state, answer, "configuration", verdict.reason, delayMs),
+        // One phone with a foreign token can cause it as well: the next probe shall try another phone.
+        fate: verdict.personal
+          ? again(verdict.reason, wait(answer, "suspect", answer.attempt), true)
+          : again(verdict.reason, 0, false),
       };
-    case "transient":
+    }
+    case "auth_hold":
+      return {
+        state: paused(state, answer, "configuration", verdict.reason, AUTH_HOLD_MS),
+        fate: again(verdict.reason, 0, false),
+      };
+    case "project_quota": {
+      const delayMs = wait(answer, "quota", probesOf(state, answer), verdict.retryAfterMs);
+      return {
+        state: paused(state, answer, "quota", verdict.reason, delayMs),
+        fate: again(verdict.reason, 0, false),
+      };
+    }
+    case "unreachable": {
+      const delayMs = wait(answer, "unreachable", probesOf(state, answer), verdict.retryAfterMs);
+      return {
+        state: paused(state, answer, "unreachable", verdict.reason, delayMs),
+        fate: again(verdict.reason, 0, false),
+      };
+    }
+    case "transient": {
+      const slower = {
+        ...state,
+        troubles: state.troubles + 1,
+        window: Math.max(WINDOW.least, Math.floor(state.window / 2)),
+      };
+      const fate = again(
+        verdict.reason,
+        wait(answer, "transient", answer.attempt, verdict.retryAfterMs),
+        true,
+      );
+      if (state.pause === null && slower.troubles < TROUBLES_TO_PAUSE) return { state: slower, fate };
       // A probe that met trouble proves nothing about what the queue waits for.
-      return {
-        state: state.pause === null ? state : paused(state.pause.why, state.pause.reason, null),
-        fate: again(verdict.reason, delay("transient", attempt, verdict.retryAfterMs) ?? 0, true),
-      };
+      const why = state.pause?.why ?? "trouble";
+      const reason = state.pause?.reason ?? verdict.reason;
+      const delayMs = wait(answer, "unreachable", probesOf(state, answer), verdict.retryAfterMs);
+      return { state: paused(slower, answer, why, reason, delayMs), fate };
+    }
   }
+}
+
+function again(outcome: string, delayMs: number, counts: boolean): RingFate {
+  return { kind: "again", outcome, delayMs, counts };
+}
+
+// For the causes without a budget: there is always a wait.
+function wait(answer: Answer, cause: RetryCause, tries: number, retryAfterMs: number | null = null): number {
+  return retryDelayMs(answer.platform, cause, tries, retryAfterMs, answer.random) ?? 0;
+}
+
+function probesOf(state: LaneState, { probe }: Answer): number {
+  return state.pause !== null && probe ? state.pause.probes + 1 : 0;
+}
+
+/** Pauses. What was in flight when the pause began says nothing new and does not put the probe off. */
+function paused(state: LaneState, answer: Answer, why: PauseWhy, reason: string, delayMs: number): LaneState {
+  if (state.pause !== null && !answer.probe) return state;
+  const probes = probesOf(state, answer);
+  return { ...state, pause: { why, reason, probeAt: answer.now + delayMs, probes }, window: WINDOW.afterPause };
+}
+
+/**
+ * The provider dealt with a ring as such, so credential and connection work: that ends a pause. A quota and a
+ * suspicion are not disproved by rings that were under way already, only by a probe.
+ */
+function works(state: LaneState, { probe, verdict, now }: Answer): LaneState {
+  const { pause } = state;
+  if (pause === null) return state;
+  switch (pause.why) {
+    case "configuration":
+    case "unreachable":
+    case "trouble":
+      return { ...state, pause: null, troubles: 0 };
+    case "quota":
+      return probe ? { ...state, pause: null } : state;
+    case "bad_tokens":
+      // The suspicion begins anew, or the old answers would bring it back at once.
+      return probe && verdict.kind === "accepted" ? { ...state, pause: null, share: emptyShare(now) } : state;
+  }
+}
+
+function grown(state: LaneState): LaneState {
+  return state.pause === null && state.window < WINDOW.most ? { ...state, window: state.window + 1 } : state;
 }

@@ -1,6 +1,6 @@
 // Which answers the simulated Exchange takes for a delivery, which for a failure, and what it holds against whom.
 import { afterEach, describe, expect, test } from "bun:test";
-import { ANSWER_BYTES } from "../../src/rehearsal/exchange/answer.ts";
+import { ANSWER_BYTES } from "../../src/rehearsal/ews/answer.ts";
 import {
   type Answering,
   http,

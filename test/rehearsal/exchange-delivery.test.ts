@@ -1,9 +1,9 @@
 // When the simulated Exchange posts: order, retries, heartbeats, and how subscriptions end.
 import { afterEach, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createScaledClock } from "../../src/rehearsal/exchange/clock.ts";
-import { nextRetry } from "../../src/rehearsal/exchange/retry.ts";
-import { EwsError } from "../../src/rehearsal/exchange/subscribe-rules.ts";
+import { createScaledClock } from "../../src/rehearsal/ews/clock.ts";
+import { nextRetry } from "../../src/rehearsal/ews/retry.ts";
+import { EwsError } from "../../src/rehearsal/ews/subscribe-rules.ts";
 import {
   ALL_EVENTS,
   eventNames,

@@ -2,12 +2,12 @@
 // answers with whatever bytes a test wants. It is no HTTP server on purpose.
 import { createServer, type TLSSocket } from "node:tls";
 import { type Authority, createAuthority, issue } from "../../src/rehearsal/certificates.ts";
-import { createManualClock } from "../../src/rehearsal/exchange/clock.ts";
-import type { EventKind } from "../../src/rehearsal/exchange/notification.ts";
+import { createManualClock } from "../../src/rehearsal/ews/clock.ts";
+import type { EventKind } from "../../src/rehearsal/ews/notification.ts";
 import {
   createExchangeSimulator,
   type ExchangeSimulatorOptions,
-} from "../../src/rehearsal/exchange/simulator.ts";
+} from "../../src/rehearsal/ews/simulator.ts";
 
 export interface Received {
   /** The whole request as read. */

@@ -6,8 +6,8 @@ import {
   type ChangeEvent,
   renderError,
   renderNotification,
-} from "../../src/rehearsal/exchange/notification.ts";
-import { renderPostHead } from "../../src/rehearsal/exchange/request.ts";
+} from "../../src/rehearsal/ews/notification.ts";
+import { renderPostHead } from "../../src/rehearsal/ews/request.ts";
 import {
   authority,
   eventNames,

@@ -77,7 +77,7 @@ export function createJudge(options: JudgeOptions): Judge {
     const topic = judgeClientCertificate(peer.certificate, options.environment);
     if (topic !== undefined) return [topic];
     if (peer.wedged) throw new ApnsRefusal("ExpiredProviderToken", "an expired token was used before");
-    const authorization = request.headers["authorization"];
+    const authorization = request.headers.authorization;
     const header = typeof authorization === "string" ? authorization : undefined;
     try {
       const key = await tokens.judge(header, peer.keyId, nowMs);

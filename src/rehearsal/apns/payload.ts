@@ -26,9 +26,9 @@ export function checkPayload(body: Buffer, bodyBytes: number, pushType: string):
     throw new ApnsRefusal("PayloadTooLarge", `the payload has ${bodyBytes} bytes, 4096 are allowed`);
   }
   const json = parse(body);
-  const aps = json["aps"];
+  const aps = json.aps;
   if (!isRecord(aps)) throw bad("the payload has no aps dictionary");
-  const badge = aps["badge"];
+  const badge = aps.badge;
   if (badge !== undefined && (!Number.isInteger(badge) || (badge as number) < 0)) {
     throw bad("badge is not a whole number from 0");
   }
@@ -36,11 +36,11 @@ export function checkPayload(body: Buffer, bodyBytes: number, pushType: string):
   if (available !== undefined && available !== 1) throw bad("content-available is not 1");
   if (aps["mutable-content"] !== undefined) {
     if (aps["mutable-content"] !== 1) throw bad("mutable-content is not 1");
-    if (aps["alert"] === undefined) throw bad("mutable-content without an alert never reaches the extension");
+    if (aps.alert === undefined) throw bad("mutable-content without an alert never reaches the extension");
   }
   if (pushType === "background") checkBackground(aps);
-  const bell = json["bell"];
-  const reason = isRecord(bell) ? bell["reason"] : undefined;
+  const bell = json.bell;
+  const reason = isRecord(bell) ? bell.reason : undefined;
   return {
     json,
     contentAvailable: available === 1,

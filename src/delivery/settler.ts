@@ -1,0 +1,106 @@
+// Notes in the store how rings ended: many in one commit, again and again until it works, since a ring that is
+// not noted would be rung twice.
+import { isBellError } from "../errors.ts";
+import type { Logger } from "../ops/log.ts";
+import type { Settlement, Store } from "../store/types.ts";
+import { createQuietLog } from "./quiet-log.ts";
+import type { Timer, Timers } from "./timers.ts";
+
+export interface SettlerOptions {
+  readonly store: Pick<Store, "settle">;
+  readonly log: Logger;
+  readonly timers: Timers;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
+  /** Called for each settlement once it is noted, or given up because of `stop`. */
+  readonly landed: (settlement: Settlement) => void;
+}
+
+export interface Settler {
+  add(settlement: Settlement): void;
+  /** Tries once more to note what is left; then it stays owed, and is rung again after the next start. */
+  stop(): Promise<void>;
+}
+
+// After a commit failed, milliseconds: Exchange's and the phones' writes wait for the disk just the same.
+const RETRY_MS = 1_000;
+// A settlement that cannot be written although others can: a defect. Tried rarely, so that it costs nothing.
+const DEFECT_RETRY_MS = 300_000;
+// A failure is told once in this time, milliseconds.
+const QUIET_MS = 60_000;
+
+export function createSettler(options: SettlerOptions): Settler {
+  const { store, log, timers, landed } = options;
+  const quiet = createQuietLog(QUIET_MS, options.monotonicNow);
+  let waiting: Settlement[] = [];
+  let immediate: ReturnType<typeof setImmediate> | null = null;
+  const retries = new Map<Timer, readonly Settlement[]>();
+  const writing = new Set<Promise<void>>();
+  let stopping = false;
+
+  function flush(): void {
+    immediate = null;
+    if (waiting.length === 0) return;
+    const batch = waiting;
+    waiting = [];
+    write(batch);
+  }
+
+  function write(batch: readonly Settlement[]): void {
+    const written = store.settle(batch).then(
+      () => {
+        for (const settlement of batch) landed(settlement);
+      },
+      (error: unknown) => failed(batch, error),
+    );
+    writing.add(written);
+    void written.finally(() => writing.delete(written));
+  }
+
+  function failed(batch: readonly Settlement[], error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    quiet.say("settle", (suppressed) =>
+      log.error({ reason, suppressed }, "Ended rings could not be noted; it is tried again."),
+    );
+    if (stopping) {
+      for (const settlement of batch) landed(settlement);
+      return;
+    }
+    if (isBellError(error, "store_unavailable")) {
+      retry(batch, RETRY_MS);
+    } else if (batch.length > 1) {
+      // One of them cannot be written: the others shall not wait for it.
+      for (const settlement of batch) write([settlement]);
+    } else {
+      retry(batch, DEFECT_RETRY_MS);
+    }
+  }
+
+  function retry(batch: readonly Settlement[], delayMs: number): void {
+    const timer = timers.after(delayMs, () => {
+      retries.delete(timer);
+      write(batch);
+    });
+    retries.set(timer, batch);
+  }
+
+  return {
+    add(settlement) {
+      waiting.push(settlement);
+      // All that ends in one turn of the event loop shares a commit.
+      immediate ??= setImmediate(flush);
+    },
+
+    async stop() {
+      stopping = true;
+      if (immediate !== null) clearImmediate(immediate);
+      for (const [timer, batch] of retries) {
+        timer.cancel();
+        waiting.push(...batch);
+      }
+      retries.clear();
+      flush();
+      while (writing.size > 0) await Promise.all(writing);
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// What a person sees of a rehearsal: a small view that is redrawn on a terminal, or plain lines elsewhere.
+import type { Happening, Score } from "./score.ts";
+
+export interface View {
+  show(happening: Happening): void;
+  start(): void;
+  stop(): void;
+}
+
+const REDRAW_MS = 250;
+const SHOWN_LINES = 14;
+
+/** One happening as a line, with the time of day. */
+export function line(happening: Happening, at: Date): string {
+  const time = `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
+  if (happening.kind === "notification") {
+    return `${time}  Exchange  ${happening.mailbox.padEnd(12)} ${happening.what}`;
+  }
+  const { push, latencyMs } = happening;
+  const badge = push.badge === null ? "" : ` badge ${push.badge}`;
+  const latency = latencyMs === null ? "" : `  ${latencyMs.toFixed(1)} ms`;
+  const provider = happening.provider.padEnd(8);
+  return `${time}  ${provider}  ${happening.phone.padEnd(12)} ${push.reason ?? "push"}${badge}${latency}`;
+}
+
+/** Line by line, for logs and pipes. */
+export function createPlainView(write: (text: string) => void, now: () => Date): View {
+  return {
+    show: (happening) => write(`${line(happening, now())}\n`),
+    start() {},
+    stop() {},
+  };
+}
+
+/**
+ * Redrawn in place. Clears nothing above it, so that what was on the terminal before stays.
+ * @param heading lines that stay on top (which URLs to open)
+ */
+export function createTerminalView(
+  write: (text: string) => void,
+  now: () => Date,
+  heading: readonly string[],
+  score: () => Score,
+  columns: () => number,
+): View {
+  const last: string[] = [];
+  let timer: ReturnType<typeof setInterval> | null = null;
+  let drawn = 0;
+
+  function draw(): void {
+    const { notifications, rings, latenciesMs } = score();
+    const recent = latenciesMs.slice(-500).sort((a, b) => a - b);
+    const median = recent[Math.floor(recent.length / 2)];
+    const counts = `${notifications} notifications, ${rings} rings, median ${median === undefined ? "-" : `${median.toFixed(1)} ms`}`;
+    const lines = ["", ...heading, "", counts, "", ...last, "", "Ctrl-C ends it."];
+    const width = Math.max(20, columns() - 1);
+    // Up to where the view began, then each line anew (ECMA-48: CUU, EL).
+    const up = drawn === 0 ? "" : `\x1b[${drawn}A`;
+    write(up + lines.map((text) => `\x1b[2K${text.slice(0, width)}\n`).join(""));
+    drawn = lines.length;
+  }
+
+  return {
+    show(happening) {
+      last.push(line(happening, now()));
+      if (last.length > SHOWN_LINES) last.shift();
+    },
+    start() {
+      // All lines are there from the start, so that the view keeps its height.
+      while (last.length < SHOWN_LINES) last.push("");
+      draw();
+      timer = setInterval(draw, REDRAW_MS);
+    },
+    stop() {
+      if (timer === null) return;
+      clearInterval(timer);
+      timer = null;
+      draw();
+    },
+  };
+}

@@ -1,0 +1,183 @@
+// The whole stage of a rehearsal: simulated Exchange, APNs and FCM, phones, and the traffic between them.
+import { type ApnsSimulator, createApnsSimulator } from "../apns/simulator.ts";
+import { createApnsToken, createFcmToken, type RandomBytes } from "../credentials.ts";
+import { createExchangeSimulator, type ExchangeSimulator } from "../ews/simulator.ts";
+import { createFcmSimulator, type FcmSimulator } from "../fcm/simulator.ts";
+import { createPhone, type Phone } from "../phone/phone.ts";
+import { fromApns, fromFcm } from "../phone/push.ts";
+import { createScore, type Happening, type Score } from "../score.ts";
+import type { PhoneResult } from "../summary.ts";
+import { APP, PROJECT, type Props, type ProviderUrls, writeConfig } from "./props.ts";
+import { createTraffic, type Traffic } from "./traffic.ts";
+
+export interface StageOptions {
+  readonly props: Props;
+  readonly phones: number;
+  /** Mailbox changes a second. */
+  readonly rate: number;
+  readonly random: RandomBytes;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly tell: (happening: Happening) => void;
+}
+
+export interface Stage {
+  readonly exchange: ExchangeSimulator;
+  readonly apns: ApnsSimulator;
+  readonly fcm: FcmSimulator;
+  readonly phones: readonly Phone[];
+  readonly score: Score;
+  readonly traffic: Traffic;
+  readonly providers: ProviderUrls;
+  /** Every phone registers and subscribes, a few at a time. */
+  enrolAll(): Promise<void>;
+  /** Whether every phone shows what Exchange counts. */
+  results(): readonly PhoneResult[];
+  /** Rules that the appliance broke. */
+  violations(): readonly string[];
+  /** Resolves when Exchange has delivered all and every phone is right, or after `limitMs`. */
+  quiet(limitMs: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+// Every tenth phone is the second one of its mailbox's user, every third one also follows the calendar.
+const SHARED_EVERY = 10;
+const CALENDAR_EVERY = 3;
+const ENROL_AT_ONCE = 8;
+const LOOK_MS = 50;
+
+/** Starts the simulators and writes the configuration that belongs to them. */
+export async function setStage(options: StageOptions): Promise<Stage> {
+  const { props, random, now } = options;
+  const byToken = new Map<string, Phone>();
+  const score = createScore(options.tell);
+  const monotonic = () => performance.now();
+  const fraction = () => random(4).readUInt32BE(0) / 2 ** 32;
+
+  const apns = createApnsSimulator({
+    tls: props.providerTls,
+    keys: [{ ...props.apnsKey, topics: [APP] }],
+    now,
+    onAccepted: (push) => deliver(push.token, "APNs", fromApns(push)),
+  });
+  const fcm = createFcmSimulator({
+    tls: props.providerTls,
+    projectId: PROJECT,
+    account: {
+      clientEmail: props.serviceAccount.file.client_email,
+      publicKey: props.serviceAccount.publicKey,
+    },
+    now,
+    random,
+    onAccepted: (message) => deliver(message.token, "FCM", fromFcm(message)),
+  });
+  const exchange = createExchangeSimulator({ ca: props.ca, now, random: fraction });
+
+  function deliver(token: string, provider: "APNs" | "FCM", push: ReturnType<typeof fromApns>): void {
+    const phone = byToken.get(token);
+    if (phone === undefined) return;
+    phone.receive(push);
+    score.rang(phone.name, phone.mailbox, provider, push, monotonic());
+  }
+  exchange.observe({
+    onPost(post) {
+      if (post.kind !== "events" || post.attempt > 0) return;
+      score.posted(post.mailbox, wordsFor(post.events.map((event) => event.kind)), post.sentAtMs);
+    },
+  });
+
+  const loopback = (url: string) => url.replace("localhost", "127.0.0.1");
+  const apnsAddress = await apns.start();
+  const fcmAddress = await fcm.start();
+  const providers: ProviderUrls = {
+    apns: loopback(apnsAddress.url),
+    fcm: loopback(fcmAddress.url),
+    fcmToken: loopback(fcmAddress.tokenUrl),
+  };
+  writeConfig(props, providers);
+
+  const phones = Array.from({ length: options.phones }, (_, n): Phone => {
+    const platform = n % 2 === 0 ? "apns" : "fcm";
+    const token = platform === "apns" ? createApnsToken(random) : createFcmToken(random);
+    if (platform === "apns") apns.devices.register(token, APP);
+    else fcm.devices.register(token);
+    const owner = n % SHARED_EVERY === SHARED_EVERY - 1 ? n - 1 : n;
+    const mailbox = `mailbox-${owner + 1}`;
+    if (owner === n) exchange.addMailbox(mailbox).createFolder("inbox", "projects");
+    const phone = createPhone({
+      name: `phone-${n + 1}`,
+      platform,
+      app: APP,
+      mailbox,
+      folders: n % CALENDAR_EVERY === 0 ? ["inbox", "calendar"] : ["inbox"],
+      token,
+      registrationUrl: props.urls.registration,
+      ca: props.ca,
+      enrolmentSecret: props.enrolmentSecret,
+      exchange,
+      random,
+      now,
+    });
+    byToken.set(token, phone);
+    return phone;
+  });
+  const traffic = createTraffic(exchange.mailboxes(), options.rate, fraction);
+
+  const results = () =>
+    phones.map(
+      (phone): PhoneResult => ({
+        phone: phone.name,
+        mailbox: phone.mailbox,
+        badge: phone.badge,
+        unread: exchange.unread(phone.mailbox, "inbox"),
+        touched: traffic.touched.has(phone.mailbox),
+      }),
+    );
+
+  return {
+    exchange,
+    apns,
+    fcm,
+    phones,
+    score,
+    traffic,
+    providers,
+    results,
+    async enrolAll() {
+      for (let at = 0; at < phones.length; at += ENROL_AT_ONCE) {
+        await Promise.all(phones.slice(at, at + ENROL_AT_ONCE).map((phone) => phone.enrol()));
+      }
+    },
+    violations() {
+      const told = (where: string) => (violation: { readonly rule: string; readonly detail: string }) =>
+        `${where}: ${violation.rule} (${violation.detail})`;
+      return [
+        ...apns.violations().map(told("APNs")),
+        ...fcm.violations().map(told("FCM")),
+        ...exchange.statistics().violations.map(told("Exchange")),
+      ];
+    },
+    async quiet(limitMs) {
+      const until = monotonic() + limitMs;
+      const right = () =>
+        results().every((each) => each.badge === each.unread || (each.badge === null && !each.touched));
+      let delivered = false;
+      void exchange.idle().then(() => {
+        delivered = true;
+      });
+      while (monotonic() < until && !(delivered && right())) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+    },
+    async stop() {
+      traffic.stop();
+      await exchange.stop();
+      await Promise.all([apns.stop(), fcm.stop()]);
+    },
+  };
+}
+
+function wordsFor(kinds: readonly string[]): string {
+  const words = new Set(kinds.map((kind) => kind.replace(/Event$/, "")));
+  return [...words].join(" + ");
+}
