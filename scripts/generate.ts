@@ -26,7 +26,9 @@ function properties(schema: TSchema, indent: string, off: boolean): string[] {
     if (notes.unavailable === true) continue;
     const optional = KindGuard.IsOptional(option) && notes.shown !== true;
     if (indent === "" || lines.length > 0) lines.push("");
-    lines.push(comment([notes.title, notes.description].filter((text) => text !== undefined).join(". "), indent));
+    lines.push(
+      comment([notes.title, notes.description].filter((text) => text !== undefined).join(". "), indent),
+    );
     lines.push(...value(key, option, indent, off || optional));
   }
   return lines[0] === "" && indent !== "" ? lines.slice(1) : lines;
