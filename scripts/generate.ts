@@ -2,7 +2,7 @@
 // docs/errors.md. Run by `npm run generate`; a test compares the files with what this makes.
 import { join } from "node:path";
 import { KindGuard, type TSchema } from "@sinclair/typebox";
-import { INTERNAL_NOTES } from "../src/config/options.ts";
+import { FREE_KEY, INTERNAL_NOTES, keysRequiredInFile } from "../src/config/options.ts";
 import { ConfigSchema } from "../src/config/schema.ts";
 import { notesOf } from "../src/config/walk.ts";
 import { CATALOGUE, type ErrorEntry } from "../src/errors.ts";
@@ -11,45 +11,52 @@ const COMMENT_WIDTH = 110;
 
 /** The delivered configuration: every option with its default and reason, optional ones commented out. */
 export function exampleYaml(): string {
-  const head = comment(
-    "Configuration of Inboxbell. Every option is here with its default and the reason for it; options without a default are commented out or filled with an example to replace. Check it with `inboxbell check`. Relative paths are relative to this file. Durations are written 500ms, 3s, 15m, 12h, 60d. Secrets stand in files of their own, never here. Unknown keys are errors; keys at the top that start with x- are free for YAML anchors.",
-    "",
-  );
-  return `${head}\n${properties(ConfigSchema, "", false).join("\n")}\n`;
+  const head = [
+    "# yaml-language-server: $schema=inboxbell.schema.json",
+    comment(
+      "Configuration of Inboxbell. Every option is here with its default and the reason for it. Lines that start with # and a space explain; lines that start with # alone are options at their default, or with an example where there is none: remove the # to change one, together with the sections around it. Replace the other values by yours, then run `inboxbell check`.",
+      "",
+    ),
+    "#",
+    comment(
+      "Relative paths are relative to this file. Durations are written 500ms, 3s, 15m, 12h, 60d. Secrets stand in files of their own, never here. Unknown keys are errors; keys at the top that start with x- are free for YAML anchors.",
+      "",
+    ),
+  ];
+  return `${[...head, ...properties(ConfigSchema, "", false)].join("\n")}\n`;
 }
 
 function properties(schema: TSchema, indent: string, off: boolean): string[] {
   if (!KindGuard.IsObject(schema)) return [];
+  const required = keysRequiredInFile(schema);
   const lines: string[] = [];
   for (const [key, option] of Object.entries(schema.properties)) {
     const notes = notesOf(option);
     if (notes.unavailable === true) continue;
-    const optional = KindGuard.IsOptional(option) && notes.shown !== true;
+    const optional = !required.includes(key) && notes.shown !== true;
     if (indent === "" || lines.length > 0) lines.push("");
-    lines.push(
-      comment([notes.title, notes.description].filter((text) => text !== undefined).join(". "), indent),
-    );
+    lines.push(comment(`${notes.title}. ${notes.description ?? ""}`.trim(), indent));
     lines.push(...value(key, option, indent, off || optional));
   }
-  return lines[0] === "" && indent !== "" ? lines.slice(1) : lines;
+  return lines;
 }
 
 function value(key: string, option: TSchema, indent: string, off: boolean): string[] {
-  const mark = off ? "# " : "";
+  const mark = off ? "#" : "";
   const notes = notesOf(option);
   const inner = KindGuard.IsUnion(option) ? option.anyOf[0] : option;
   if (inner !== undefined && KindGuard.IsObject(inner)) {
     return [`${indent}${mark}${key}:`, ...properties(inner, `${indent}  `, off)];
   }
   if (KindGuard.IsArray(option) && KindGuard.IsObject(option.items)) {
-    const item = properties(option.items, `${indent}    `, off);
-    // The dash goes before the first option of the item.
-    const first = item.findIndex((line) => !line.trimStart().startsWith("#"));
-    const dashed = item.map((line, at) => (at === first ? `${indent}  - ${line.trimStart()}` : line));
-    return [`${indent}${mark}${key}:`, ...dashed];
+    // The dash stands alone, so that the comments of the first option are above it like all others.
+    return [
+      `${indent}${mark}${key}:`,
+      `${indent}  ${mark}-`,
+      ...properties(option.items, `${indent}    `, off),
+    ];
   }
-  const example = notes.default ?? notes.examples?.[0];
-  return [`${indent}${mark}${key}: ${scalar(example)}`];
+  return [`${indent}${mark}${key}: ${scalar(notes.examples?.[0] ?? notes.default)}`];
 }
 
 function scalar(example: unknown): string {
@@ -75,23 +82,40 @@ function comment(text: string, indent: string): string {
 
 /** The JSON Schema for editors, without the loader's own annotations. */
 export function jsonSchema(): string {
-  const strip = (node: unknown): unknown => {
-    if (Array.isArray(node)) return node.map(strip);
-    if (typeof node !== "object" || node === null) return node;
-    return Object.fromEntries(
-      Object.entries(node).flatMap(([key, inner]) => {
-        if (key === "reload") return [["x-reload", inner]];
-        return INTERNAL_NOTES.has(key) ? [] : [[key, strip(inner)]];
-      }),
-    );
-  };
-  const schema = strip(JSON.parse(JSON.stringify(ConfigSchema))) as Record<string, unknown>;
   const whole = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    ...schema,
-    patternProperties: { "^x-": {} },
+    ...published(ConfigSchema),
+    patternProperties: { [FREE_KEY.source]: {} },
   };
   return `${JSON.stringify(whole, null, 2)}\n`;
+}
+
+/** A schema as readers need it: what has a default is not required, and notes for the loader are left out. */
+function published(schema: TSchema): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(schema)) {
+    if (key === "reload") result["x-reload"] = inner;
+    if (INTERNAL_NOTES.has(key)) continue;
+    // Draft 2020-12 has arrays of schemas here, and mappings of schemas under "properties".
+    if (key === "properties") {
+      result[key] = Object.fromEntries(
+        Object.entries(inner as Record<string, TSchema>).map(([name, property]) => [
+          name,
+          published(property),
+        ]),
+      );
+    } else if (key === "required") {
+      const required = KindGuard.IsObject(schema) ? keysRequiredInFile(schema) : [];
+      if (required.length > 0) result[key] = required;
+    } else if (key === "anyOf") {
+      result[key] = (inner as TSchema[]).map(published);
+    } else if (key === "items" || key === "not") {
+      result[key] = published(inner as TSchema);
+    } else {
+      result[key] = inner;
+    }
+  }
+  return result;
 }
 
 /** The list of errors for people: every code of the catalogue with its meaning and remedy. */

@@ -119,6 +119,7 @@ export async function rehearse(options: RehearseOptions): Promise<number> {
       rings: set.score.rings,
       latenciesMs: set.score.latenciesMs,
       phones: results,
+      missingWakes: set.score.missingWakes(),
       violations: set.violations(),
       applianceExit,
     });

@@ -100,10 +100,11 @@ export function weakSettings({ raw, place }: RuleInput): Finding[] {
   for (const name of ["registration", "exchange"] as const) {
     const listener = raw.listen?.[name];
     if (listener?.address === undefined) continue;
-    if (isTlsOff(listener.tls)) {
+    const loopback = isLoopbackAddress(listener.address);
+    if (isTlsOff(listener.tls) && loopback) {
       add(`listen.${name}.tls`, "TLS is off: whatever is before this listener has to encrypt");
     }
-    if (!isLoopbackAddress(listener.address) && (listener.allow ?? []).length === 0) {
+    if (!loopback && (listener.allow ?? []).length === 0) {
       add(`listen.${name}.allow`, "empty: every address may connect");
     }
   }

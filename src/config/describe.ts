@@ -11,13 +11,15 @@ export function describeExpected(schema: TSchema, found: unknown): { expected: s
   const choices = literals(schema);
   const near =
     noted === undefined && typeof found === "string" && choices.length > 1 ? nearest(found, choices) : null;
-  const hint =
-    near === null
-      ? typeof found === "number" && KindGuard.IsString(schema)
-        ? "put it in quotes, so that YAML reads it as text"
-        : null
-      : `did you mean "${near}"?`;
+  const hint = near === null ? typeHint(schema, found) : `did you mean "${near}"?`;
   return { expected: noted ?? words(schema, choices), hint };
+}
+
+function typeHint(schema: TSchema, found: unknown): string | null {
+  if (typeof found !== "number" || !KindGuard.IsString(schema)) return null;
+  return (schema as Partial<OptionNotes>).rule === "duration"
+    ? "add the unit: ms, s, m, h or d"
+    : "put it in quotes, so that YAML reads it as text";
 }
 
 function words(schema: TSchema, choices: readonly string[]): string {

@@ -1,30 +1,42 @@
 // Examines the files that a configuration names, one by one, so that `check` can tell of all of them at once.
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { BellError, isBellError } from "../errors.ts";
+import { BellError, type ErrorCode, isBellError } from "../errors.ts";
 import type { Environment } from "./paths.ts";
 import { type Finding, finding } from "./problems.ts";
+import { apnsCertificate, apnsKey, serviceAccount } from "./push-credentials.ts";
 import {
-  apnsKey,
-  apnsPem,
   authorities,
+  certificateBlocks,
   enrolmentSecret,
-  isPem,
-  p12,
+  readPublicFile,
   readSecretFile,
   secretLine,
-  serviceAccount,
 } from "./secret-files.ts";
 import type { FileMention } from "./walk.ts";
 
-// An administrator renews within two weeks of a warning.
-const EXPIRY_WARNING_MS = 14 * 86_400_000;
+const DAY_MS = 86_400_000;
+// A company's own authority renews within two weeks of a warning.
+const TLS_WARNING_MS = 14 * DAY_MS;
+// Only the holder of the Apple account can renew a push certificate, so there is more time.
+const PUSH_WARNING_MS = 30 * DAY_MS;
 
 export interface Examination {
   readonly problems: readonly Finding[];
   readonly warnings: readonly Finding[];
 }
+
+/** What one file's examination needs besides the file. */
+interface Context {
+  readonly files: readonly FileMention[];
+  readonly env: Environment;
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
+/** A warning's code and sentence, or null. */
+type Warning = readonly [ErrorCode, string] | null;
 
 /**
  * @param files those that the configuration names
@@ -35,37 +47,28 @@ export function examineFiles(files: readonly FileMention[], env: Environment, no
   const warnings: Finding[] = [];
   for (const file of files) {
     try {
-      const warning = examine(file, env, now);
-      if (warning !== null) warnings.push(finding("tls_invalid", file.at, file.keyPath, warning));
+      const warning = examine(file, { files, env, now });
+      if (warning !== null) warnings.push(finding(warning[0], file.at, file.keyPath, warning[1]));
     } catch (error) {
       if (!isBellError(error)) throw error;
       problems.push(finding(error.code, file.at, file.keyPath, error.message));
     }
   }
-  for (const { certificate, key } of pairs(files)) {
-    if (!belongTogether(certificate.path, key.path)) {
-      const message = `${key.path} is not the key of ${certificate.path}`;
-      problems.push(finding("tls_invalid", key.at, key.keyPath, message));
-    }
-  }
   return { problems, warnings };
 }
 
-/** Throws a catalogue error, or returns a warning. */
-function examine(file: FileMention, env: Environment, now: number): string | null {
+/** Throws an error of the catalogue, or returns a warning. */
+function examine(file: FileMention, context: Context): Warning {
   const { role, path } = file;
+  const { env } = context;
   switch (role) {
     case "apns_key":
       apnsKey(path, readSecretFile(path, env));
       return null;
-    case "apns_certificate": {
-      const bytes = readSecretFile(path, env);
-      if (!isPem(bytes)) p12(path, bytes);
-      else return expiryWarning(path, apnsPem(path, bytes, now).expiresAt, now);
-      return null;
-    }
+    case "apns_certificate":
+      return pushCertificate(file, context);
     case "apns_password":
-      secretLine(path, readSecretFile(path, env), 0);
+      secretLine(path, readSecretFile(path, env));
       return null;
     case "service_account":
       serviceAccount(path, readSecretFile(path, env));
@@ -77,57 +80,104 @@ function examine(file: FileMention, env: Environment, now: number): string | nul
       authorities(path);
       return null;
     case "tls_key":
-      privateKey(path, readSecretFile(path, env));
+      tlsKey(path, env);
       return null;
     case "tls_certificate":
-      authorities(path);
-      return certificateWarning(path, now);
+      return tlsCertificate(file, context);
     case "keys":
+      if (!existsSync(path)) return missingDirectory(path);
+      // What is in it is the keyring's business.
+      readSecretFile(path, env);
+      return null;
     case "store":
-      // Made by `serve` where they are missing; the directory is not.
-      return existsSync(dirname(path)) ? null : `the directory ${dirname(path)} does not exist yet`;
+      return missingDirectory(path);
   }
 }
 
-function privateKey(path: string, bytes: Buffer): void {
+/** Key file and database are made by `serve`; their directory is made by the package or the unit. */
+function missingDirectory(path: string): Warning {
+  const directory = dirname(path);
+  return existsSync(directory) ? null : ["store_path", `the directory ${directory} does not exist yet`];
+}
+
+function pushCertificate(file: FileMention, context: Context): Warning {
+  const bytes = readSecretFile(file.path, context.env);
+  const password = neighbour(file, "password_file", context.files);
+  const passphrase = password === undefined ? "" : unlessRefused(() => passwordIn(password, context.env));
+  // The password file's own problem is told at its own place.
+  if (passphrase === null) return null;
+  const credential = apnsCertificate(file.path, bytes, passphrase);
+  if (credential.type !== "pem") return null;
+  const { expiresAt } = credential;
+  if (expiresAt <= context.now) {
+    throw new BellError("secret_invalid", `${file.path}: the certificate expired on ${day(expiresAt)}.`);
+  }
+  return expiry("secret_invalid", file.path, expiresAt - context.now <= PUSH_WARNING_MS, expiresAt);
+}
+
+function passwordIn(file: FileMention, env: Environment): string {
+  return secretLine(file.path, readSecretFile(file.path, env));
+}
+
+function tlsKey(path: string, env: Environment): KeyObject {
+  const bytes = readSecretFile(path, env);
   try {
-    createPrivateKey(bytes);
-  } catch (cause) {
-    throw new BellError("tls_invalid", `${path}: expected an unencrypted private key in PEM.`, cause);
+    return createPrivateKey(bytes);
+  } catch {
+    throw new BellError("tls_invalid", `${path}: expected an unencrypted private key in PEM.`);
   }
 }
 
-function certificateWarning(path: string, now: number): string | null {
-  const expiresAt = Date.parse(new X509Certificate(readFileSync(path)).validTo);
-  if (expiresAt <= now) throw new BellError("tls_invalid", `${path} expired on ${day(expiresAt)}.`);
-  return expiryWarning(path, expiresAt, now);
+function tlsCertificate(file: FileMention, { files, env, now }: Context): Warning {
+  const { path } = file;
+  const leaf = leafCertificate(path);
+  const key = neighbour(file, "key", files);
+  const keyObject = key === undefined ? null : unlessRefused(() => tlsKey(key.path, env));
+  if (key !== undefined && keyObject !== null && !leaf.checkPrivateKey(keyObject)) {
+    throw new BellError("tls_invalid", `${key.path} is not the key of the first certificate in ${path}.`);
+  }
+  const startsAt = Date.parse(leaf.validFrom);
+  if (startsAt > now) {
+    throw new BellError("tls_invalid", `${path}: the certificate is not valid before ${day(startsAt)}.`);
+  }
+  const expiresAt = Date.parse(leaf.validTo);
+  if (expiresAt <= now) {
+    throw new BellError("tls_invalid", `${path}: the certificate expired on ${day(expiresAt)}.`);
+  }
+  return expiry("tls_invalid", path, expiresAt - now <= TLS_WARNING_MS, expiresAt);
 }
 
-function expiryWarning(path: string, expiresAt: number, now: number): string | null {
-  return expiresAt - now > EXPIRY_WARNING_MS ? null : `${path} expires on ${day(expiresAt)}`;
+function leafCertificate(path: string): X509Certificate {
+  const blocks = certificateBlocks(readPublicFile(path).toString("utf8"));
+  try {
+    const [leaf] = blocks.map((block) => new X509Certificate(block));
+    if (leaf !== undefined) return leaf;
+  } catch {
+    // Said below, as for a file without any.
+  }
+  throw new BellError("tls_invalid", `${path}: expected a certificate, or a chain of them, in PEM.`);
+}
+
+function expiry(code: ErrorCode, path: string, soon: boolean, expiresAt: number): Warning {
+  return soon ? [code, `${path}: the certificate expires on ${day(expiresAt)}`] : null;
+}
+
+/** The file that an option beside this one names, for example the key beside a certificate. */
+function neighbour(file: FileMention, key: string, files: readonly FileMention[]): FileMention | undefined {
+  const keyPath = file.keyPath.replace(/[^.]+$/, key);
+  return files.find((other) => other.keyPath === keyPath);
+}
+
+/** Null where another file's own examination tells what is wrong with it. */
+function unlessRefused<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isBellError(error)) return null;
+    throw error;
+  }
 }
 
 function day(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
-}
-
-/** Certificates and keys of the same listener. */
-function pairs(files: readonly FileMention[]) {
-  return files.flatMap((certificate) => {
-    if (certificate.role !== "tls_certificate") return [];
-    const section = certificate.keyPath.replace(/\.[^.]+$/, "");
-    const key = files.find((file) => file.role === "tls_key" && file.keyPath === `${section}.key`);
-    return key === undefined ? [] : [{ certificate, key }];
-  });
-}
-
-/** False only if both can be read and do not fit: what cannot be read is told by itself. */
-function belongTogether(certificatePath: string, keyPath: string): boolean {
-  try {
-    return new X509Certificate(readFileSync(certificatePath)).checkPrivateKey(
-      createPrivateKey(readFileSync(keyPath)),
-    );
-  } catch {
-    return true;
-  }
 }

@@ -18,7 +18,7 @@ import {
 } from "./problems.ts";
 import { ConfigSchema, type RawConfig } from "./schema.ts";
 import type { Config } from "./types.ts";
-import { type FileMention, walk } from "./walk.ts";
+import { type FileMention, type Walked, walk } from "./walk.ts";
 import { readYaml } from "./yaml-tree.ts";
 
 /** All that can be said about a configuration file without opening the files that it names. */
@@ -47,7 +47,7 @@ const MAX_CONFIG_BYTES = 1_048_576;
  */
 export function loadConfig(path: string, env: Environment): Config {
   const { config, problems } = readConfig(path, env);
-  if (config === null) throw new ConfigError(problems);
+  if (config === null) throw new ConfigError(path, problems);
   return config;
 }
 
@@ -73,14 +73,26 @@ export function readConfigText(text: string | Uint8Array, path: string, env: Env
   const walked = walk(ConfigSchema, root, { configFile, env });
   const input = ruleInput(walked.value, walked.findings, walked.places);
   const all = [...findings, ...walked.findings, ...crossFindings(input)];
+  const config =
+    all.length > 0 ? null : convert(complete(input.raw), { configFile, env, hostname: hostname() });
   return {
     file: path,
-    config: all.length > 0 ? null : convert(complete(input.raw), { configFile, env, hostname: hostname() }),
+    config,
     problems: named(path, all),
     warnings: named(path, weakSettings(input)),
-    files: walked.files,
+    files: config === null ? walked.files : withDefaultFiles(walked, config, input),
     place: input.place,
   };
+}
+
+/** Adds the files that are used because the configuration does not name others. */
+function withDefaultFiles({ files }: Walked, config: Config, input: RuleInput): readonly FileMention[] {
+  const defaults = [
+    { role: "store", keyPath: "store.path", path: config.store.path },
+    { role: "keys", keyPath: "keys.file", path: config.keys.file },
+  ] as const;
+  const missing = defaults.filter(({ role }) => !files.some((file) => file.role === role));
+  return [...files, ...missing.map((file) => ({ ...file, at: input.place(file.keyPath) }))];
 }
 
 function failed(file: string, findings: readonly Finding[]): ConfigReading {

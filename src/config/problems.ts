@@ -52,8 +52,10 @@ export function byPosition(a: Position, b: Position): number {
 export class ConfigError extends BellError {
   readonly problems: readonly ConfigProblem[];
 
-  constructor(problems: readonly ConfigProblem[]) {
-    super("config_invalid", problems.map(formatProblem).join("\n"));
+  /** @param file as the administrator named it */
+  constructor(file: string, problems: readonly ConfigProblem[]) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    super("config_invalid", [`${file} has ${count}:`, ...problems.map(formatProblem)].join("\n"));
     this.name = "ConfigError";
     this.problems = problems;
   }

@@ -46,7 +46,10 @@ export const ConfigSchema = section(
           }),
         ),
       },
-      { title: "Public addresses", description: "Required: no machine can know how others reach it." },
+      {
+        title: "Public addresses",
+        description: "Both are required: no machine can know how others reach it.",
+      },
     ),
     listen,
     store: section(
@@ -60,7 +63,7 @@ export const ConfigSchema = section(
           file: "store",
         }),
       },
-      { title: "Store", default: {} },
+      { title: "Store", description: "One database file holds everything.", default: {} },
     ),
     keys: section(
       {
@@ -68,13 +71,17 @@ export const ConfigSchema = section(
           title: "Key file",
           description:
             // biome-ignore lint/suspicious/noTemplateCurlyInString: the text as it stands in the configuration
-            "Seals the device tokens in the database and makes the callback URLs. Default /var/lib/inboxbell/keys.json, made at the first start when there is no database either; or ${CREDENTIALS_DIRECTORY}/keys with a systemd credential. Back it up apart from the database.",
+            "Seals the device tokens in the database and makes the callback URLs. Default /var/lib/inboxbell/keys.json, made at the first start when there is no database either; or `${CREDENTIALS_DIRECTORY}/keys` with a systemd credential. Back it up apart from the database.",
           default: "/var/lib/inboxbell/keys.json",
           reload: "restart",
           file: "keys",
         }),
       },
-      { title: "Keys", default: {} },
+      {
+        title: "Keys",
+        description: "Apart from the database, so that a copy of the database alone is useless.",
+        default: {},
+      },
     ),
     apps: Type.Array(app, {
       ...notes({
@@ -99,7 +106,11 @@ export const ConfigSchema = section(
           }),
         ),
       },
-      { title: "Outgoing connections", default: {} },
+      {
+        title: "Outgoing connections",
+        description: "How this node reaches Apple and Google: directly, on port 443.",
+        default: {},
+      },
     ),
     subscriptions: section(
       {
@@ -125,7 +136,11 @@ export const ConfigSchema = section(
           expected: "a duration from 1s to 30d, such as 60m",
         }),
       },
-      { title: "Subscriptions at Exchange", default: {} },
+      {
+        title: "Subscriptions at Exchange",
+        description: "The defaults suit Exchange 2013 and later.",
+        default: {},
+      },
     ),
     retention: section(
       {
@@ -140,7 +155,7 @@ export const ConfigSchema = section(
           expected: "a duration from 1d to 3650d, such as 60d",
         }),
       },
-      { title: "Retention", default: {} },
+      { title: "Retention", description: "Nothing is kept for longer than it is needed.", default: {} },
     ),
     pair: Type.Optional(unavailable("Two nodes")),
     control: section(
@@ -154,7 +169,11 @@ export const ConfigSchema = section(
           rule: "socket_path",
         }),
       },
-      { title: "Control", default: {} },
+      {
+        title: "Control",
+        description: "For the verbs of the command line that speak to a running node.",
+        default: {},
+      },
     ),
     log: section(
       {
@@ -179,7 +198,11 @@ export const ConfigSchema = section(
           }),
         ),
       },
-      { title: "Log", default: {} },
+      {
+        title: "Log",
+        description: "Lines go to standard error, which systemd hands to the journal.",
+        default: {},
+      },
     ),
   },
   { title: "Configuration of Inboxbell" },

@@ -1,34 +1,22 @@
 // Loads the secrets that the configuration names, all of them or none.
 import type { Environment } from "./paths.ts";
-import {
-  apnsKey,
-  apnsPem,
-  authorities,
-  enrolmentSecret,
-  isPem,
-  p12,
-  readSecretFile,
-  secretLine,
-  serviceAccount,
-} from "./secret-files.ts";
-import type { ApnsConfig, ApnsCredential, Config, Secrets } from "./types.ts";
+import { apnsCertificate, apnsKey, serviceAccount } from "./push-credentials.ts";
+import { authorities, enrolmentSecret, readSecretFile, secretLine } from "./secret-files.ts";
+import type { ApnsConfig, ApnsCredential, Config, FcmConfig, Secrets, ServiceAccount } from "./types.ts";
 
 /**
  * Reads every secret of the configuration.
- * @param now epoch milliseconds, for the validity of certificates
+ * @param env environment variables: files in systemd's `$CREDENTIALS_DIRECTORY` may have any mode
  * @throws `secret_unreadable`, `secret_exposed` or `secret_invalid`, naming the file
  */
-export function loadSecrets(config: Config, env: Environment, now: number = Date.now()): Secrets {
+export function loadSecrets(config: Config, env: Environment): Secrets {
   return {
     apps: new Map(
-      config.apps.map((app) => [
-        app.id,
+      config.apps.map(({ id, apns, fcm }) => [
+        id,
         {
-          apns: app.apns === null ? null : apnsCredential(app.apns.credential, env, now),
-          fcm:
-            app.fcm === null
-              ? null
-              : serviceAccount(app.fcm.serviceAccount, readSecretFile(app.fcm.serviceAccount, env)),
+          apns: apns === null ? null : apnsCredential(apns.credential, env),
+          fcm: fcm === null ? null : fcmAccount(fcm, env),
         },
       ]),
     ),
@@ -39,15 +27,17 @@ export function loadSecrets(config: Config, env: Environment, now: number = Date
   };
 }
 
-function apnsCredential(credential: ApnsConfig["credential"], env: Environment, now: number): ApnsCredential {
+function apnsCredential(credential: ApnsConfig["credential"], env: Environment): ApnsCredential {
   const bytes = readSecretFile(credential.file, env);
   if (credential.type === "key") {
     const { keyId, teamId } = credential;
     return { type: "key", privateKey: apnsKey(credential.file, bytes), keyId, teamId };
   }
-  if (isPem(bytes)) return apnsPem(credential.file, bytes, now);
   const { passwordFile } = credential;
-  const passphrase =
-    passwordFile === null ? "" : secretLine(passwordFile, readSecretFile(passwordFile, env), 0);
-  return { type: "p12", pfx: p12(credential.file, bytes), passphrase };
+  const passphrase = passwordFile === null ? "" : secretLine(passwordFile, readSecretFile(passwordFile, env));
+  return apnsCertificate(credential.file, bytes, passphrase);
+}
+
+function fcmAccount({ serviceAccount: file }: FcmConfig, env: Environment): ServiceAccount {
+  return serviceAccount(file, readSecretFile(file, env));
 }

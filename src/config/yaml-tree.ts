@@ -84,24 +84,44 @@ export function readYaml(text: string): {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const syntax = syntaxFindings(document, at);
+  const syntax = syntaxFindings(document, text, at);
   if (syntax.length > 0) return { root: null, findings: syntax };
   const findings: Finding[] = [];
   const root = new TreeReader(document, at, findings).read(document.contents, FILE_START, 0);
   return { root, findings };
 }
 
-function syntaxFindings(document: Document, at: (offset: number) => Position): Finding[] {
-  const seen = new Set<number>();
-  const findings: Finding[] = [];
-  for (const error of [...document.errors, ...document.warnings]) {
+/** Slips that leave the lines after them readable; every other one makes nonsense of what follows. */
+const HARMLESS: ReadonlySet<YamlErrorCode> = new Set([
+  "DUPLICATE_KEY",
+  "TAB_AS_INDENT",
+  "TAG_RESOLVE_FAILED",
+]);
+
+function syntaxFindings(document: Document, text: string, at: (offset: number) => Position): Finding[] {
+  const lines = text.split("\n");
+  const findings = new Map<number, Finding>();
+  const errors = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
+  for (const error of errors) {
     const place = at(error.pos[0]);
     // One slip often makes several errors on its line: the first says it.
-    if (seen.has(place.line)) continue;
-    seen.add(place.line);
-    findings.push(finding("config_invalid", place, "", SYNTAX[error.code] ?? SYNTAX.IMPOSSIBLE));
+    if (!findings.has(place.line)) {
+      const message = SYNTAX[error.code] ?? SYNTAX.IMPOSSIBLE;
+      findings.set(
+        place.line,
+        finding("config_invalid", place, "", message, braceHint(lines[place.line - 1])),
+      );
+    }
+    if (!HARMLESS.has(error.code)) break;
   }
-  return findings;
+  return [...findings.values()];
+}
+
+/** A variable's own braces end a mapping that is written in braces. */
+function braceHint(line: string | undefined): string | null {
+  return line !== undefined && /\{.*[^"']\$\{/.test(line)
+    ? "inside of braces, a path with a variable needs quotes"
+    : null;
 }
 
 class TreeReader {

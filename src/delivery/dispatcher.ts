@@ -4,11 +4,12 @@ import type { Keyring } from "../keys/types.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { DueNews, Queue, Ring, Settlement, Store } from "../store/types.ts";
-import { hintFor, reasonLabel } from "./hints.ts";
 import { judge, type LaneState, newLane } from "./lane.ts";
 import type { Verdict } from "./outcome.ts";
-import { createQuietLog } from "./quiet-log.ts";
+import { createRingLog } from "./ring-log.ts";
+import type { Sender } from "./sender.ts";
 import type { QueueSender } from "./senders.ts";
+import { createSettler, settlementOf } from "./settler.ts";
 import { realTimers, type Timer, type Timers } from "./timers.ts";
 
 export interface DispatcherOptions {
@@ -35,41 +36,57 @@ export interface PausedQueue {
 export interface Dispatcher {
   /** Connects, and rings for what was owed before the start. */
   start(): void;
-  /** Begins nothing new, lets rings in flight end for up to `graceMs`, and notes how they ended. */
+  /**
+   * Begins nothing new, lets rings in flight end for up to `graceMs`, and notes how they ended. Asked a second
+   * time with a shorter grace, it hurries.
+   */
   stop(graceMs: number): Promise<void>;
   /** These registrations have something to ring for. */
   notify(news: readonly DueNews[]): void;
   paused(): readonly PausedQueue[];
   /** Rings that are on their way. */
   readonly inFlight: number;
+  /** For how long the oldest ring has been on its way, milliseconds; 0 without one. */
+  readonly oldestFlightMs: number;
 }
 
-// Rings in flight of one queue: what four connections of 100 streams carry.
-const MAX_IN_FLIGHT = 400;
 // Announced registrations kept in memory; beyond it the store is asked instead.
 const MAX_ANNOUNCED = 5_000;
-// After a commit failed, and when the store could not be asked, milliseconds.
+// Registrations begun in one turn of the event loop, so that notifications are answered in between.
+const BATCH = 200;
+// After the store could not be asked, milliseconds.
 const STORE_RETRY_MS = 1_000;
-// A kind of failure is told once in this time, milliseconds.
-const QUIET_MS = 60_000;
+// Every queue looks into the store at least this often, whatever was or was not announced, milliseconds.
+const SWEEP_MS = 30_000;
+
+type Origin = DueNews["origin"];
 
 interface Lane {
   readonly queue: Queue;
-  readonly sender: QueueSender["sender"];
+  readonly sender: Sender;
   state: LaneState;
   readonly flying: Set<string>;
   /** The store may hold more that is due than was taken. */
   more: boolean;
   pulling: boolean;
   timer: Timer | null;
+  /** When `timer` fires, monotonic milliseconds. */
+  timerAt: number;
 }
 
-type Origin = DueNews["origin"];
+interface Flight {
+  readonly lane: Lane;
+  readonly probe: boolean;
+  readonly origin: Origin;
+  /** Epoch and monotonic milliseconds. */
+  readonly begunAt: number;
+  readonly begunMonotonic: number;
+}
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { store, log, metrics, now, monotonicNow, random } = options;
+  const { store, now, monotonicNow, random } = options;
   const timers = options.timers ?? realTimers;
-  const quiet = createQuietLog(QUIET_MS, monotonicNow);
+  const ringLog = createRingLog(options);
   const lanes = options.senders.map(
     ({ queue, sender }): Lane => ({
       queue,
@@ -79,269 +96,205 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       more: false,
       pulling: false,
       timer: null,
+      timerAt: Number.POSITIVE_INFINITY,
     }),
   );
-  const flying = new Map<string, Lane>();
+  const flights = new Map<string, Flight>();
   const announced = new Map<string, Origin>();
-  // Announced while its ring was in flight: looked at again when that ring has been settled.
+  // Announced while its ring was in flight: looked at again when that ring has been noted.
   const again = new Map<string, Origin>();
-  let settlements: Settlement[] = [];
+  // Announced, but its queue had no room: the store is asked for it, and this still knows where it came from.
+  const waiting = new Map<string, NonNullable<Origin>>();
   let beginning = false;
   let stopping = false;
   let immediate: ReturnType<typeof setImmediate> | null = null;
-  let settleTimer: Timer | null = null;
-  let settling: Promise<void> = Promise.resolve();
-  let landed: (() => void) | null = null;
+  let landedAll: (() => void) | null = null;
+  let hurry: (() => void) | null = null;
+  const settler = createSettler({ store, log: options.log, timers, monotonicNow, landed });
 
   const laneOf = (ring: Ring) =>
     lanes.find(({ queue }) => queue.app === ring.app && queue.platform === ring.platform);
 
   function schedule(): void {
-    if (!stopping) immediate ??= setImmediate(beginAnnounced);
+    if (!stopping && !beginning && announced.size > 0) immediate ??= setImmediate(beginAnnounced);
   }
 
   function beginAnnounced(): void {
     immediate = null;
-    if (beginning || stopping || announced.size === 0) return;
-    const batch = new Map(announced);
-    announced.clear();
+    if (beginning || stopping) return;
+    const batch = new Map<string, Origin>();
+    for (const [id, origin] of announced) {
+      if (batch.size >= BATCH) break;
+      announced.delete(id);
+      if (flights.has(id)) again.set(id, origin);
+      else batch.set(id, origin);
+    }
+    if (batch.size === 0) {
+      schedule();
+      return;
+    }
     beginning = true;
     store
-      .begin([...batch.keys()].filter((id) => !flying.has(id)))
-      .then((rings) => {
-        for (const ring of rings) launch(ring, batch.get(ring.registrationId) ?? null);
-      })
-      .catch((error: unknown) => storeFailed(error))
+      .begin([...batch.keys()])
+      .then(
+        (rings) => {
+          for (const ring of rings) launch(ring, batch.get(ring.registrationId) ?? null, false);
+        },
+        (error: unknown) => {
+          ringLog.storeFailed(error);
+          for (const lane of lanes) arm(lane, STORE_RETRY_MS);
+        },
+      )
       .finally(() => {
         beginning = false;
-        if (announced.size > 0) schedule();
+        schedule();
       });
-  }
-
-  function storeFailed(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    quiet.say("store", (suppressed) =>
-      log.error({ reason, suppressed }, "The database could not be asked for what is owed."),
-    );
-    for (const lane of lanes) arm(lane, STORE_RETRY_MS);
   }
 
   /** Sends a ring if its queue takes it now; otherwise it stays in the store. */
-  function launch(ring: Ring, origin: Origin, probe = false): void {
+  function launch(ring: Ring, origin: Origin, probe: boolean): void {
+    const id = ring.registrationId;
     const lane = laneOf(ring);
     if (lane === undefined) {
-      quiet.say(`no sender ${ring.app}`, () =>
-        log.error(
-          { app: ring.app, platform: ring.platform },
-          "No credential is configured for this app; its rings stay owed.",
-        ),
-      );
+      ringLog.noSender(ring);
       return;
     }
-    if (stopping || flying.has(ring.registrationId)) return;
-    if (lane.state.pause !== null && !probe) {
-      armProbe(lane);
+    if (stopping) return;
+    if (flights.has(id)) {
+      again.set(id, origin);
       return;
     }
-    if (lane.flying.size >= MAX_IN_FLIGHT) {
+    const { pause, window } = lane.state;
+    if (pause !== null ? !probe || lane.flying.size > 0 : lane.flying.size >= window) {
+      if (origin !== null && waiting.size < MAX_ANNOUNCED) waiting.set(id, origin);
       lane.more = true;
+      arm(lane, pause === null ? SWEEP_MS : pause.probeAt - monotonicNow());
       return;
     }
-    lane.flying.add(ring.registrationId);
-    flying.set(ring.registrationId, lane);
-    lane.sender
-      .send(ring)
-      .then((verdict) => concluded(lane, ring, verdict, origin))
-      .catch((error: unknown) => {
-        // A sender does not reject; if it does, the ring is tried again and the defect is told.
-        const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        quiet.say("defect", () =>
-          log.error({ reason }, "A ring failed in a way that should not be possible."),
-        );
-        concluded(lane, ring, { kind: "transient", reason: "internal", retryAfterMs: null }, origin);
-      });
+    const flight: Flight = {
+      lane,
+      probe,
+      origin: origin ?? waiting.get(id) ?? null,
+      begunAt: now(),
+      begunMonotonic: monotonicNow(),
+    };
+    waiting.delete(id);
+    lane.flying.add(id);
+    flights.set(id, flight);
+    lane.sender.send(ring).then(
+      (verdict) => concluded(flight, ring, verdict),
+      (error: unknown) => {
+        ringLog.defect(error);
+        concluded(flight, ring, { kind: "transient", reason: "internal", retryAfterMs: null });
+      },
+    );
   }
 
-  function concluded(lane: Lane, ring: Ring, verdict: Verdict, origin: Origin): void {
-    const before = lane.state.pause;
+  function concluded(flight: Flight, ring: Ring, verdict: Verdict): void {
+    const { lane, probe } = flight;
     const at = now();
-    const judged = judge(ring.platform, lane.state, verdict, ring.attempt, monotonicNow(), random());
-    lane.state = judged.state;
-    const { fate } = judged;
-    metrics.rings.inc({ app: ring.app, provider: ring.platform, outcome: verdict.kind });
-    if (verdict.kind === "accepted" && origin !== null) {
-      metrics.ringSeconds.observe({ provider: ring.platform }, (monotonicNow() - origin.receivedAtMs) / 1000);
+    // Cut off by the stop: nothing is known, and nothing has to be written for it to stay owed.
+    if (stopping && verdict.kind === "unreachable") {
+      landed({ ring, kind: "again", outcome: verdict.reason, at, counts: false });
+      return;
     }
-    tell(lane, ring, verdict, origin);
-    tellPause(lane, before);
-    const settlement: Settlement =
-      fate.kind === "again"
-        ? {
-            ring,
-            kind: "again",
-            outcome: fate.outcome,
-            at,
-            notBefore: at + fate.delayMs,
-            counts: fate.counts,
-          }
-        : fate.kind === "dead"
-          ? { ring, kind: "dead", outcome: fate.outcome, at, ends: fate.ends }
-          : { ring, kind: "done", outcome: fate.outcome, at };
-    settlements.push(settlement);
-    settleTimer ??= timers.after(0, flush);
+    const before = lane.state.pause;
+    const judged = judge(lane.state, {
+      platform: ring.platform,
+      verdict,
+      attempt: ring.attempt,
+      probe,
+      now: monotonicNow(),
+      random: random(),
+    });
+    lane.state = judged.state;
+    ringLog.rang(ring, verdict, flight.origin);
+    ringLog.pauseChanged(lane.queue, before, lane.state.pause);
+    settler.add(settlementOf(ring, judged.fate, at, flight.begunAt));
   }
 
-  function flush(): void {
-    settleTimer = null;
-    const batch = settlements;
-    settlements = [];
-    if (batch.length === 0) return;
-    settling = store
-      .settle(batch)
-      .then(() => {
-        for (const { ring } of batch) land(ring);
-      })
-      .catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
-        quiet.say("settle", (suppressed) =>
-          log.error({ reason, suppressed }, "Ended rings could not be noted; it is tried again."),
-        );
-        if (stopping) {
-          // What could not be noted stays owed and is rung again after the start: twice rather than never.
-          for (const { ring } of batch) land(ring);
-          return;
-        }
-        settlements.unshift(...batch);
-        settleTimer ??= timers.after(STORE_RETRY_MS, flush);
-      });
-  }
-
-  function land(ring: Ring): void {
-    const id = ring.registrationId;
-    const lane = flying.get(id);
-    flying.delete(id);
-    lane?.flying.delete(id);
+  /** The ring's end is noted (or, at a stop, given up on): the phone may be rung again. */
+  function landed(settlement: Settlement): void {
+    const id = settlement.ring.registrationId;
+    const lane = flights.get(id)?.lane;
+    flights.delete(id);
     const origin = again.get(id);
     if (origin !== undefined) {
       again.delete(id);
       announced.set(id, origin);
       schedule();
     }
-    if (lane !== undefined) {
-      if (lane.state.pause !== null) armProbe(lane);
-      else if (lane.more && lane.flying.size <= MAX_IN_FLIGHT / 2) pull(lane);
-      else if (lane.timer === null) arm(lane, 0);
+    if (flights.size === 0) landedAll?.();
+    if (lane === undefined) return;
+    lane.flying.delete(id);
+    if (settlement.kind === "again") {
+      arm(lane, (settlement.notBefore ?? settlement.at) - now());
     }
-    if (flying.size === 0) landed?.();
+    const { pause, window } = lane.state;
+    if (pause !== null) arm(lane, pause.probeAt - monotonicNow());
+    else if (lane.more && lane.flying.size <= window / 2) pull(lane);
   }
 
-  /** Looks into the store for what the lane may ring now. */
+  /** Looks into the store for what the queue may ring now. */
   function pull(lane: Lane): void {
     if (stopping || lane.pulling) return;
-    const { pause } = lane.state;
-    if (pause !== null && (monotonicNow() < pause.probeAt || lane.flying.size > 0)) {
-      armProbe(lane);
+    const { pause, window } = lane.state;
+    const untilProbeMs = pause === null ? 0 : pause.probeAt - monotonicNow();
+    const room = pause === null ? Math.min(BATCH, window - lane.flying.size) : 1;
+    if (untilProbeMs > 0 || room <= 0 || (pause !== null && lane.flying.size > 0)) {
+      // Landing rings look again; the sweep is for the case that none does.
+      arm(lane, untilProbeMs > 0 ? untilProbeMs : SWEEP_MS);
       return;
     }
-    const room = pause === null ? MAX_IN_FLIGHT - lane.flying.size : 1;
     lane.more = false;
     lane.pulling = true;
+    take(lane, room, pause !== null).then(
+      () => {
+        lane.pulling = false;
+        if (lane.more && lane.state.pause === null && lane.flying.size < lane.state.window) pull(lane);
+      },
+      (error: unknown) => {
+        lane.pulling = false;
+        lane.more = true;
+        ringLog.storeFailed(error);
+        arm(lane, STORE_RETRY_MS);
+      },
+    );
+  }
+
+  async function take(lane: Lane, room: number, probe: boolean): Promise<void> {
     // Rings in flight are still listed as due: asked for so many more, there is always something new among them.
     const limit = room + lane.flying.size;
-    store
-      .due(lane.queue, now(), limit)
-      .then(async (ids) => {
-        lane.more = ids.length >= limit;
-        const rings = await store.begin(ids.filter((id) => !flying.has(id)).slice(0, room));
-        for (const ring of rings) launch(ring, null, pause !== null);
-        lane.pulling = false;
-        if (rings.length === 0) await armForNext(lane);
-      })
-      .catch((error: unknown) => {
-        lane.pulling = false;
-        storeFailed(error);
-      });
-  }
-
-  async function armForNext(lane: Lane): Promise<void> {
+    const ids = await store.due(lane.queue, now(), limit);
+    const fresh = ids.filter((id) => !flights.has(id)).slice(0, room);
+    const rings = fresh.length === 0 ? [] : await store.begin(fresh);
+    // A full answer means that there may be more; one without a ring that can begin means that there is none now.
+    if (ids.length >= limit && rings.length > 0) lane.more = true;
+    for (const ring of rings) launch(ring, null, probe);
     const next = await store.nextDueAt(lane.queue, now());
-    if (next !== null) arm(lane, next - now());
+    arm(lane, Math.min(SWEEP_MS, next === null ? SWEEP_MS : next - now()));
   }
 
-  function armProbe(lane: Lane): void {
-    if (lane.state.pause !== null) arm(lane, lane.state.pause.probeAt - monotonicNow());
-  }
-
+  /** Makes the queue look into the store after `delayMs`, or earlier if that was planned already. */
   function arm(lane: Lane, delayMs: number): void {
     if (stopping) return;
-    lane.timer?.cancel();
-    lane.timer = timers.after(Math.max(0, delayMs), () => {
+    const at = monotonicNow() + Math.max(0, delayMs);
+    if (lane.timer !== null) {
+      if (lane.timerAt <= at) return;
+      lane.timer.cancel();
+    }
+    lane.timerAt = at;
+    lane.timer = timers.after(at - monotonicNow(), () => {
       lane.timer = null;
       pull(lane);
     });
   }
 
-  function tell(lane: Lane, ring: Ring, verdict: Verdict, origin: Origin): void {
-    const fields = {
-      ...(origin === null ? {} : { correlationId: origin.correlationId }),
-      registration: options.keyring.logId(ring.registrationId),
-      app: ring.app,
-      provider: ring.platform,
-      reason: ring.reason,
-      attempt: ring.attempt + 1,
-      outcome: "reason" in verdict ? verdict.reason : verdict.kind,
-    };
-    switch (verdict.kind) {
-      case "accepted":
-        log.debug(fields, "Rang.");
-        return;
-      case "our_bug":
-        log.error(fields, "The provider refused a ring as malformed; it was given up. Please report this.");
-        return;
-      case "token_dead":
-      case "token_bad":
-        log.info(
-          fields,
-          "The provider says that this token is dead; the phone is not rung until it registers again.",
-        );
-        return;
-      case "configuration":
-      case "auth_hold":
-      case "unreachable":
-      case "project_quota":
-      case "transient":
-      case "device_slow":
-      case "token_doubtful":
-        quiet.say(`${lane.queue.app} ${lane.queue.platform} ${verdict.reason}`, (suppressed) =>
-          log.warn({ ...fields, suppressed }, "A ring did not get through; it is tried again."),
-        );
-    }
-  }
-
-  function tellPause(lane: Lane, before: LaneState["pause"]): void {
-    const { pause } = lane.state;
-    const labels = { app: lane.queue.app, provider: lane.queue.platform };
-    if (before !== null && before.reason !== pause?.reason) {
-      metrics.providerPaused.set({ ...labels, reason: reasonLabel(before.reason) }, 0);
-    }
-    if (pause === null) {
-      if (before === null) return;
-      log.info(labels, "Ringing again: the provider accepts this app's rings.");
-      pull(lane);
-      return;
-    }
-    metrics.providerPaused.set({ ...labels, reason: reasonLabel(pause.reason) }, 1);
-    if (before?.reason === pause.reason) return;
-    const why = pause.why === "bad_tokens" ? "configuration" : pause.why;
-    log.error(
-      { ...labels, reason: pause.reason },
-      `Paused this app's rings; nothing is lost. ${hintFor(pause.reason, why)}`,
-    );
-  }
-
-  /** Waits for `done`, but not longer than `limitMs`. */
+  /** Waits for `done`, but not longer than `limitMs` nor beyond a second call of `stop`. */
   async function within(limitMs: number, done: Promise<void>): Promise<void> {
+    if (limitMs <= 0) return;
     const { promise: late, resolve } = Promise.withResolvers<void>();
+    hurry = resolve;
     const timer = timers.after(limitMs, resolve);
     await Promise.race([done, late]);
     timer.cancel();
@@ -358,28 +311,34 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     notify(news) {
       if (stopping) return;
       for (const { registrationId, origin } of news) {
-        if (flying.has(registrationId)) again.set(registrationId, origin);
+        if (flights.has(registrationId)) again.set(registrationId, origin);
         else if (announced.size < MAX_ANNOUNCED) announced.set(registrationId, origin);
-        else for (const lane of lanes) lane.more = true;
+        else {
+          for (const lane of lanes) {
+            lane.more = true;
+            arm(lane, STORE_RETRY_MS);
+          }
+        }
       }
       schedule();
     },
 
     async stop(graceMs) {
+      if (stopping) {
+        hurry?.();
+        return;
+      }
       stopping = true;
       if (immediate !== null) clearImmediate(immediate);
       for (const lane of lanes) lane.timer?.cancel();
       const allLanded = new Promise<void>((resolve) => {
-        landed = resolve;
-        if (flying.size === 0) resolve();
+        landedAll = resolve;
+        if (flights.size === 0) resolve();
       });
       await within(graceMs, allLanded);
-      // What is still on its way ends as "unreachable" and is settled as owed.
+      // What is still on its way ends as "unreachable" and stays owed.
       for (const lane of lanes) lane.sender.stop();
-      await within(STORE_RETRY_MS, allLanded);
-      settleTimer?.cancel();
-      flush();
-      await settling;
+      await settler.stop();
     },
 
     paused: () =>
@@ -390,7 +349,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       ),
 
     get inFlight() {
-      return flying.size;
+      return flights.size;
+    },
+
+    get oldestFlightMs() {
+      const [oldest] = flights.values();
+      return oldest === undefined ? 0 : monotonicNow() - oldest.begunMonotonic;
     },
   };
 }

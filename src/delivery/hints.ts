@@ -1,6 +1,5 @@
 // What an administrator can do about a paused app, by the provider's reason. Administrators do not know the
 // providers' error words; these sentences go into the one log line that says an app is paused.
-
 import type { Pause } from "./lane.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -22,9 +21,16 @@ const HINTS: Readonly<Record<string, string>> = {
   UnrelatedKeyIdInToken: "Another APNs key was used on this connection: check apns.key.key_id.",
   NOT_FOUND: "Check fcm.service_account (its project) and fcm.url: Google knows no such project.",
   PERMISSION_DENIED: "The service account may not send: give it the role Firebase Cloud Messaging API Admin.",
+  IAM_PERMISSION_DENIED:
+    "The service account may not send: give it the role Firebase Cloud Messaging API Admin.",
   SERVICE_DISABLED: "Switch on the Firebase Cloud Messaging API for the project in the Google Cloud console.",
   THIRD_PARTY_AUTH_ERROR: "The APNs credential stored at Firebase for this app is missing or wrong.",
   UNAUTHENTICATED: "Google refuses the access token: check fcm.service_account.",
+  ACCESS_TOKEN_SCOPE_INSUFFICIENT: "Google refuses the access token: check fcm.service_account.",
+  ACCESS_TOKEN_TYPE_UNSUPPORTED:
+    "Google refuses the access token: check fcm.service_account and fcm.token_url.",
+  CREDENTIALS_MISSING: "Google sees no access token: check whether fcm.url leads to Google itself.",
+  credential: "The credential could not be used at all: check its file.",
   invalid_grant:
     "Google refuses the service account's key: it may be revoked, or this server's clock may be wrong.",
   invalid_client: "Google does not know this service account: check fcm.service_account.",

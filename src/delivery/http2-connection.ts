@@ -48,8 +48,11 @@ export interface ConnectionOwner {
   roomChanged(): void;
   /** A job came back: `refused` was certainly not processed, `lost` may have been. */
   returned(job: Job, how: "refused" | "lost"): void;
-  /** The connection has ended. `code` is the error's code, or `closed`; `answers` how many came over it. */
-  ended(code: string, answers: number): void;
+  /**
+   * The connection has ended. `code` is the error's code, or `closed`; `stage` how far it came: never set up,
+   * set up without an answer, or in use.
+   */
+  ended(code: string, stage: "never" | "unused" | "used"): void;
 }
 
 export interface Connection {
@@ -79,7 +82,9 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
   let peerLimit = 1;
   // Follows what the peer really takes: a refused stream lowers it, answers raise it again.
   let ownLimit = options.maxStreams;
-  let answers = 0;
+  // Whether the peer's SETTINGS have come, and whether an answer has.
+  let settled = false;
+  let answered = false;
   let heardAt = monotonicNow();
   let pingSince: number | null = null;
   let failure = "closed";
@@ -102,6 +107,7 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
   // Before the peer's SETTINGS, Bun assumes that any number of streams is welcome; most would be refused.
   session.on("remoteSettings", (settings) => {
     heard();
+    settled = true;
     peerLimit = settings.maxConcurrentStreams ?? options.maxStreams;
     if (state === "connecting") state = "open";
     owner.roomChanged();
@@ -121,11 +127,11 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     if (state === "ended") return;
     state = "ended";
     // Bun ends a killed socket's streams without an event for each in every case: return what is left.
-    for (const job of [...flying.keys()]) settle(job, "lost");
-    owner.ended(failure, answers);
+    for (const job of [...flying.keys()]) giveBack(job, "lost");
+    owner.ended(failure, answered ? "used" : settled ? "unused" : "never");
   }
 
-  function settle(job: Job, how: "refused" | "lost"): void {
+  function giveBack(job: Job, how: "refused" | "lost"): void {
     if (flying.delete(job)) owner.returned(job, how);
   }
 
@@ -171,21 +177,21 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
       const complete = ended && stream.rstCode === constants.NGHTTP2_NO_ERROR;
       if (status === 200 || (status !== 0 && complete)) {
         flying.delete(job);
-        answered(status);
+        noteAnswer(status);
         job.finish({ kind: "answer", status, headers, body, retire });
         owner.roomChanged();
         return;
       }
       const refused = status === 0 && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
       if (refused) ownLimit = Math.max(1, Math.min(ownLimit, flying.size - 1));
-      settle(job, refused ? "refused" : "lost");
+      giveBack(job, refused ? "refused" : "lost");
       owner.roomChanged();
     });
     stream.end(job.request.body);
   }
 
-  function answered(status: number): void {
-    answers += 1;
+  function noteAnswer(status: number): void {
+    answered = true;
     if (status === 200) proven = true;
     if (ownLimit < options.maxStreams) ownLimit += 1;
   }

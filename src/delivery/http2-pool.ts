@@ -127,7 +127,7 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
             if (queue.length > 0) wake();
           },
           returned,
-          ended: (code, answers) => ended(connection, code, answers),
+          ended: (code, stage) => ended(connection, code, stage),
         },
       );
     } catch (error) {
@@ -141,12 +141,17 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
     keepTicking();
   }
 
-  function ended(connection: Connection, code: string, answers: number): void {
+  function ended(connection: Connection, code: string, stage: "never" | "unused" | "used"): void {
     connections.delete(connection);
     if (stopped) return;
-    if (answers > 0) {
+    if (stage === "used") {
       failures = 0;
       connectAt = Number.NEGATIVE_INFINITY;
+    } else if (stage === "unused" && failures === 0) {
+      // Lost before its first answer: that happens. A second time in a row it is an outage, or a client certificate
+      // that the peer does not take, which it says only after the handshake.
+      failures = 1;
+      lastCode = cleanReason(code);
     } else {
       failed(code);
     }

@@ -63,7 +63,10 @@ export function newLane(monotonicNow: number): LaneState {
 }
 
 /** What an answer means for its queue and its ring. */
-export function judge(state: LaneState, answer: Answer): { readonly state: LaneState; readonly fate: RingFate } {
+export function judge(
+  state: LaneState,
+  answer: Answer,
+): { readonly state: LaneState; readonly fate: RingFate } {
   const { verdict, now } = answer;
   switch (verdict.kind) {
     case "accepted": {
@@ -77,7 +80,7 @@ export function judge(state: LaneState, answer: Answer): { readonly state: LaneS
         // Many at once: the likelier cause is the configuration, so nobody is judged by it. The wait is longer
         // than a probe's, so that the next probe tries another phone.
         return {
-          state: paused(counted, answer, "bad_tokens", verdict.reason, wait(answer, "probe", probesOf(state, answer))),
+          state: paused(counted, answer, "bad_tokens", verdict.reason, probeWait(state, answer)),
           fate: again(verdict.reason, wait(answer, "suspect", answer.attempt), false),
         };
       }
@@ -97,7 +100,7 @@ export function judge(state: LaneState, answer: Answer): { readonly state: LaneS
       return { state: works(state, answer), fate: again(verdict.reason, delayMs, true) };
     }
     case "configuration": {
-      const delayMs = wait(answer, "probe", probesOf(state, answer));
+      const delayMs = probeWait(state, answer);
       return {
         state: paused(state, answer, "configuration", verdict.reason, delayMs),
         // One phone with a foreign token can cause it as well: the next probe shall try another phone.
@@ -155,6 +158,11 @@ function wait(answer: Answer, cause: RetryCause, tries: number, retryAfterMs: nu
   return retryDelayMs(answer.platform, cause, tries, retryAfterMs, answer.random) ?? 0;
 }
 
+function probeWait(state: LaneState, answer: Answer): number {
+  const probes = probesOf(state, answer);
+  return probes === 0 ? wait(answer, "first_probe", 0) : wait(answer, "probe", probes - 1);
+}
+
 function probesOf(state: LaneState, { probe }: Answer): number {
   return state.pause !== null && probe ? state.pause.probes + 1 : 0;
 }
@@ -163,7 +171,11 @@ function probesOf(state: LaneState, { probe }: Answer): number {
 function paused(state: LaneState, answer: Answer, why: PauseWhy, reason: string, delayMs: number): LaneState {
   if (state.pause !== null && !answer.probe) return state;
   const probes = probesOf(state, answer);
-  return { ...state, pause: { why, reason, probeAt: answer.now + delayMs, probes }, window: WINDOW.afterPause };
+  return {
+    ...state,
+    pause: { why, reason, probeAt: answer.now + delayMs, probes },
+    window: WINDOW.afterPause,
+  };
 }
 
 /**

@@ -13,7 +13,9 @@ export type RetryCause =
   | "unreachable"
   /** A token that is said to be dead although it was renewed since. */
   | "doubtful"
-  /** A paused app's probe. */
+  /** A paused queue's first probe. */
+  | "first_probe"
+  /** A paused queue's further probes. */
   | "probe"
   /** A token that is suspected while its whole app is. */
   | "suspect";
@@ -37,8 +39,10 @@ const COMMON = {
   unreachable: { floorMs: 500, baseMs: SECOND_MS, capMs: MINUTE_MS, attempts: null },
   // Over a day in total: an answer that lags behind a renewal has caught up by then.
   doubtful: { floorMs: 5 * MINUTE_MS, baseMs: 10 * MINUTE_MS, capMs: 6 * 60 * MINUTE_MS, attempts: 8 },
-  // "Probe slowly": the first soon, because one phone's foreign token can look like a wrong topic.
-  probe: { floorMs: SECOND_MS, baseMs: SECOND_MS, capMs: MINUTE_MS, attempts: null },
+  // Soon, because one phone's foreign token can look like a wrong topic: another phone tells.
+  first_probe: { floorMs: SECOND_MS, baseMs: 2 * SECOND_MS, capMs: 3 * SECOND_MS, attempts: null },
+  // Slowly: what an administrator has to repair is not repaired within seconds.
+  probe: { floorMs: 30 * SECOND_MS, baseMs: 15 * SECOND_MS, capMs: MINUTE_MS, attempts: null },
   // Longer than the probes are apart, so that each probe tries another phone.
   suspect: { floorMs: 5 * MINUTE_MS, baseMs: 10 * MINUTE_MS, capMs: 6 * 60 * MINUTE_MS, attempts: null },
 } as const;

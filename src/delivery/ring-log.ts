@@ -66,7 +66,10 @@ export function createRingLog(options: RingLogOptions): RingLog {
         log.info(fields, "The app is gone from the phone, says the provider; its subscriptions end.");
         return;
       case "token_bad":
-        log.warn(fields, "The provider does not know this token; the phone is not rung until it registers again.");
+        log.warn(
+          fields,
+          "The provider does not know this token; the phone is not rung until it registers again.",
+        );
         return;
       case "configuration":
       case "auth_hold":

@@ -1,7 +1,7 @@
 // Makes a sender for each app and platform that the configuration gives a credential for.
-import type { Config, Secrets } from "../config/types.ts";
+import type { ApnsConfig, ApnsCredential, Config, Secrets } from "../config/types.ts";
 import type { Queue } from "../store/types.ts";
-import { createApnsSender } from "./apns/sender.ts";
+import { type ApnsRoute, createApnsRoute, createApnsSender, routeKey } from "./apns/sender.ts";
 import { createFcmSender } from "./fcm/sender.ts";
 import type { Sender } from "./sender.ts";
 import { realTimers, type Timers } from "./timers.ts";
@@ -33,11 +33,19 @@ export function createSenders(options: SenderOptions): readonly QueueSender[] {
     monotonicNow,
     random,
   };
+  const routes = new Map<string, ApnsRoute>();
+  const routeOf = (apns: ApnsConfig, credential: ApnsCredential): ApnsRoute => {
+    const key = routeKey(apns, credential);
+    const route =
+      (key === null ? undefined : routes.get(key)) ?? createApnsRoute({ apns, credential, ...shared });
+    if (key !== null) routes.set(key, route);
+    return route;
+  };
   return config.apps.flatMap((app) => {
     const own = secrets.apps.get(app.id);
     const made: QueueSender[] = [];
     if (app.apns !== null && own?.apns) {
-      const sender = createApnsSender({ app, apns: app.apns, credential: own.apns, ...shared });
+      const sender = createApnsSender(app, app.apns.topic, routeOf(app.apns, own.apns), now);
       made.push({ queue: { app: app.id, platform: "apns" }, sender });
     }
     if (app.fcm !== null && own?.fcm) {

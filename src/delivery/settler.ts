@@ -2,7 +2,8 @@
 // not noted would be rung twice.
 import { isBellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
-import type { Settlement, Store } from "../store/types.ts";
+import type { Ring, Settlement, Store } from "../store/types.ts";
+import type { RingFate } from "./lane.ts";
 import { createQuietLog } from "./quiet-log.ts";
 import type { Timer, Timers } from "./timers.ts";
 
@@ -103,4 +104,21 @@ export function createSettler(options: SettlerOptions): Settler {
       while (writing.size > 0) await Promise.all(writing);
     },
   };
+}
+
+/**
+ * What to note for a ring.
+ * @param begunAt when it began, @param at when it ended, both epoch milliseconds
+ */
+export function settlementOf(ring: Ring, fate: RingFate, at: number, begunAt: number): Settlement {
+  const { outcome } = fate;
+  switch (fate.kind) {
+    case "done":
+      return { ring, kind: "done", outcome, at };
+    case "dead":
+      // A renewal while the ring was under way is newer than this judgement and must win over it.
+      return { ring, kind: "dead", outcome, at: begunAt, ends: fate.ends };
+    case "again":
+      return { ring, kind: "again", outcome, at, notBefore: at + fate.delayMs, counts: fate.counts };
+  }
 }

@@ -154,13 +154,12 @@ function listen(state: RegistrationState, stored: Folder, posted: Posted, heard:
       lazy = false;
       continue;
     }
-    const before = folder;
-    if (before.boundGeneration !== generation) folder = bind(folder, generation);
+    if (folder.boundGeneration !== generation) folder = bind(folder, generation);
     if (folder.folderMac === null && folder.kind === "inbox") folder = learn(folder, learnInbox(heard));
     const known = folder.subscriptionMac?.equals(message.subscriptionMac) === true;
     const repeated = known && sameMac(folder.watermarkMac, message.lastWatermarkMac);
     if (known && !repeated && isGap(folder, message)) watermarkGaps += 1;
-    lazy &&= message.heartbeat && known && folder === before && folder.failedAt === null;
+    lazy &&= message.heartbeat && known && folder.failedAt === null;
     folder = note(folder, message, known, nowMs);
     if (message.heartbeat) continue;
     if (repeated) {

@@ -76,8 +76,6 @@ function hearEvents(
     } else if (event.kind === "created" && event.about === "item") {
       createdFolder ??= event.parentFolderId;
     } else if (event.kind === "modified" && event.folderId !== null && event.unreadCount !== null) {
-      // Taken out first, so that the order is that of each folder's last count.
-      counts.delete(event.folderId);
       counts.set(event.folderId, { count: event.unreadCount, eventAt: event.timeStamp });
     }
   }

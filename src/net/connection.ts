@@ -4,37 +4,19 @@ import type { Socket } from "bun";
 import { isBellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
 import { bareAnswer, CONTINUE, headOnly, isFixed, isHangup, renderAnswer } from "./answer.ts";
-import { BodyBuffer } from "./body-buffer.ts";
-import type { Limits, ListenerName, OversizePolicy } from "./limits.ts";
-import { type ParserEvents, RequestParser } from "./request-parser.ts";
-import { CHUNKED, type RequestHead, type RequestLine, ShapeError } from "./shape.ts";
+import { firstFrame } from "./labels.ts";
+import type { ListenerName } from "./limits.ts";
+import type { RefusalReason } from "./refusals.ts";
+import { type ReaderRules, RequestReader } from "./request-reader.ts";
+import { ShapeError } from "./shape.ts";
 import type { Answer, HttpRequest, RequestHandler } from "./types.ts";
 
-/** Why a connection was closed without (or before) an ordinary answer; a label of the metrics. */
-export type RefusalReason =
-  | "connections"
-  | "address_connections"
-  | "allow"
-  | "handshake"
-  | "handshake_time"
-  | "headers_time"
-  | "body_time"
-  | "answer_time"
-  | "write_time"
-  | "malformed"
-  | "oversize"
-  | "memory";
-
 /** What all connections of a listener share. */
-export interface ConnectionOwner {
+export interface ConnectionOwner extends ReaderRules {
   readonly name: ListenerName;
   readonly tls: boolean;
-  readonly limits: Limits;
-  readonly chunked: boolean;
-  readonly oversize: OversizePolicy;
   readonly handler: RequestHandler;
   readonly healthHandler: RequestHandler;
-  readonly healthPaths: ReadonlySet<string>;
   readonly log: Logger;
   /** The listener is being stopped: every answer is the last one of its connection. */
   readonly stopping: boolean;
@@ -43,9 +25,9 @@ export interface ConnectionOwner {
   /** The value of the `Date` header. */
   date(): string;
   correlationId(): string;
-  /** Body bytes held by all connections. */
-  bufferedBytes: number;
   refused(why: RefusalReason, address: string): void;
+  /** An answer was given here, by no handler. */
+  answeredHere(status: number): void;
   closed(connection: Connection): void;
 }
 
@@ -66,31 +48,24 @@ type State =
 const ONE_WRITE_BYTES = 4096;
 const NOTHING: Buffer = Buffer.alloc(0);
 
-export class Connection implements ParserEvents {
+export class Connection {
   readonly address: string;
   /** Monotonic time at which `expire` is due. */
   deadlineAt: number;
   private readonly owner: ConnectionOwner;
   private readonly socket: Socket<Connection>;
-  private readonly isAllowed: boolean;
-  private readonly parser: RequestParser;
-  private readonly body = new BodyBuffer();
+  private readonly reader: RequestReader;
   private state: State;
-  private head: RequestHead | null = null;
-  private isHealth = false;
-  private isOversize = false;
-  private bodyBytes = 0;
-  private heldBytes = 0;
   private answered = 0;
   private unsent = NOTHING;
   private closesAfterAnswer = false;
+  private correlationId = "";
 
   constructor(owner: ConnectionOwner, socket: Socket<Connection>, address: string, isAllowed: boolean) {
     this.owner = owner;
     this.socket = socket;
     this.address = address;
-    this.isAllowed = isAllowed;
-    this.parser = new RequestParser(owner, this);
+    this.reader = new RequestReader(owner, isAllowed);
     this.state = owner.tls ? "handshake" : "idle";
     this.deadlineAt = owner.now() + (owner.tls ? owner.limits.handshakeMs : owner.limits.headersMs);
   }
@@ -101,7 +76,9 @@ export class Connection implements ParserEvents {
   onHandshake(isDone: boolean): void {
     if (this.state !== "handshake") return;
     if (!isDone) {
-      this.drop("handshake");
+      this.owner.refused("handshake", this.address);
+      // The socket closes by itself once its TLS alert, which tells the client why, has been sent.
+      this.enter("lingering", this.owner.limits.lingerMs);
       return;
     }
     this.enter("idle", this.owner.limits.headersMs);
@@ -157,7 +134,7 @@ export class Connection implements ParserEvents {
   onClose(): void {
     if (this.state === "closed") return;
     this.state = "closed";
-    this.releaseBody();
+    this.reader.release();
     this.unsent = NOTHING;
     this.owner.closed(this);
   }
@@ -183,7 +160,7 @@ export class Connection implements ParserEvents {
         break;
       case "answering":
         this.owner.log.error(
-          { code: "internal", listener: this.owner.name },
+          { code: "internal", listener: this.owner.name, correlationId: this.correlationId },
           "A request was not answered in time; its connection was closed.",
         );
         this.drop("answer_time");
@@ -216,111 +193,74 @@ export class Connection implements ParserEvents {
     this.onClose();
   }
 
-  // What the parser reports
-
-  onRequestLine(line: RequestLine): void {
-    this.isHealth = this.owner.healthPaths.has(line.path);
-    if (!this.isAllowed && !this.isHealth) {
-      this.owner.refused("allow", this.address);
-      throw new ShapeError(0, "address not allowed");
-    }
-  }
-
-  onHead(head: RequestHead): void {
-    const { limits, oversize } = this.owner;
-    this.head = head;
-    const length = head.contentLength;
-    if (!this.isAllowed && length !== 0)
-      throw new ShapeError(0, "a body from an address that is not allowed");
-    if (length > limits.bodyBytes) {
-      if (oversize === "refuse") throw new ShapeError(413, "body too large");
-      if (length > limits.drainBytes) throw new ShapeError(0, "body too large to be heard out");
-      this.isOversize = true;
-    }
-    if (length === 0) return;
-    this.enter("body", limits.bodyMs);
-    if (head.expectContinue) this.socket.write(CONTINUE);
-  }
-
-  onBody(piece: Buffer): void {
-    const { limits, oversize } = this.owner;
-    this.bodyBytes += piece.length;
-    if (this.bodyBytes > limits.bodyBytes && !this.isOversize) {
-      if (oversize === "refuse") throw new ShapeError(413, "body too large");
-      this.isOversize = true;
-      this.releaseBody();
-    }
-    if (this.bodyBytes > limits.drainBytes) throw new ShapeError(0, "body too large to be heard out");
-    if (this.isOversize) return;
-    const length = this.head?.contentLength ?? CHUNKED;
-    this.body.add(piece, length === CHUNKED ? limits.bodyBytes : length);
-    this.owner.bufferedBytes += this.body.capacity - this.heldBytes;
-    this.heldBytes = this.body.capacity;
-    if (this.owner.bufferedBytes > limits.bufferedBytes) {
-      this.owner.refused("memory", this.address);
-      throw new ShapeError(0, "too many bytes held");
-    }
-  }
-
   // The way of a request
 
   private read(bytes: Buffer): void {
+    const { reader } = this;
     try {
-      this.parser.feed(bytes);
+      reader.feed(bytes);
     } catch (error) {
       this.refuse(error);
       return;
     }
-    if (this.parser.complete) this.handOn();
+    if (reader.isComplete) {
+      this.handOn();
+    } else if (reader.head !== null && this.state === "headers") {
+      this.enter("body", this.owner.limits.bodyMs);
+      if (reader.head.expectContinue) this.socket.write(CONTINUE);
+    }
   }
 
   private refuse(error: unknown): void {
-    const status = error instanceof ShapeError ? error.status : 500;
-    if (status === 0) {
+    const known = error instanceof ShapeError ? error : new ShapeError(500, "parser");
+    this.owner.refused(known.why, this.address);
+    if (known.status === 0 || !this.reader.mayBeAnswered) {
       this.abandon();
       return;
     }
-    this.owner.refused(status === 413 ? "oversize" : "malformed", this.address);
     // The rest of the request is not read: the connection lingers so that the client sees the answer first.
     this.closesAfterAnswer = true;
-    this.releaseBody();
-    this.write(bareAnswer(status).rendered.close);
+    this.reader.release();
+    this.owner.answeredHere(known.status);
+    this.write(bareAnswer(known.status).rendered.close);
   }
 
   private handOn(): void {
-    const { owner, head } = this;
+    const { owner, reader } = this;
+    const { head } = reader;
     if (head === null) return;
-    if (this.parser.surplus) this.closesAfterAnswer = true;
+    if (reader.hasSurplus) this.closesAfterAnswer = true;
     this.enter("answering", owner.limits.answerMs);
+    this.correlationId = owner.correlationId();
     const request: HttpRequest = {
       method: head.method,
       path: head.path,
       query: head.query,
       headers: head.headers,
-      body: this.isOversize ? NOTHING : this.body.take(),
-      oversize: this.isOversize,
+      body: reader.body,
+      oversize: reader.isOversize,
       remoteAddress: this.address,
-      correlationId: owner.correlationId(),
+      correlationId: this.correlationId,
       receivedAtMs: owner.now(),
     };
     let answer: Answer | Promise<Answer>;
     try {
-      answer = this.isHealth ? owner.healthHandler(request) : owner.handler(request);
+      answer = reader.isHealth ? owner.healthHandler(request) : owner.handler(request);
     } catch (error) {
-      this.fail(error, request);
+      this.fail(error);
       return;
     }
     if (answer instanceof Promise) {
       answer.then(
-        (value) => this.answer(value, request),
-        (error: unknown) => this.fail(error, request),
+        (value) => this.answer(value),
+        (error: unknown) => this.fail(error),
       );
     } else {
-      this.answer(answer, request);
+      this.answer(answer);
     }
   }
 
-  private answer(answer: Answer, request: HttpRequest): void {
+  private answer(answer: Answer): void {
     if (this.state !== "answering") return;
     if (isHangup(answer)) {
       this.abandon();
@@ -330,37 +270,41 @@ export class Connection implements ParserEvents {
     const close =
       this.closesAfterAnswer ||
       this.owner.stopping ||
-      this.head?.keepAlive !== true ||
+      this.reader.head?.keepAlive !== true ||
       (!fixed && answer.close === true);
     let bytes: Buffer;
     try {
       if (fixed) bytes = close ? answer.rendered.close : answer.rendered.keepAlive;
       else bytes = renderAnswer(answer, close, this.owner.date());
     } catch (error) {
-      this.fail(error, request);
+      this.fail(error);
       return;
     }
     this.closesAfterAnswer = close;
-    this.releaseBody();
-    this.write(request.method === "HEAD" ? headOnly(bytes) : bytes);
+    this.reader.release();
+    this.write(this.fitting(bytes));
   }
 
-  private fail(error: unknown, request: HttpRequest): void {
+  private fail(error: unknown): void {
     this.owner.log.error(
       {
         code: isBellError(error) ? error.code : "internal",
         // Only where it happened: a message could carry what must not be logged.
         at: error instanceof Error ? firstFrame(error) : "",
         listener: this.owner.name,
-        correlationId: request.correlationId,
+        correlationId: this.correlationId,
       },
       "A request failed.",
     );
     if (this.state !== "answering") return;
     this.closesAfterAnswer = true;
-    this.releaseBody();
-    const bytes = bareAnswer(500).rendered.close;
-    this.write(request.method === "HEAD" ? headOnly(bytes) : bytes);
+    this.reader.release();
+    this.owner.answeredHere(500);
+    this.write(this.fitting(bareAnswer(500).rendered.close));
+  }
+
+  private fitting(bytes: Buffer): Buffer {
+    return this.reader.head?.method === "HEAD" ? headOnly(bytes) : bytes;
   }
 
   private write(bytes: Buffer): void {
@@ -383,13 +327,13 @@ export class Connection implements ParserEvents {
     }
     this.unsent = NOTHING;
     this.answered += 1;
-    if (this.closesAfterAnswer) this.finish();
+    if (this.closesAfterAnswer || this.owner.stopping) this.finish();
     else this.startOver();
   }
 
   // Plain sockets close both ways on end(): with unread bytes that is a reset, which can overtake the answer.
   private canEndAtOnce(): boolean {
-    return this.owner.tls || (this.parser.complete && !this.parser.surplus);
+    return this.owner.tls || (this.reader.isComplete && !this.reader.hasSurplus);
   }
 
   /** Ends this side after everything was written; over TLS with a close_notify. */
@@ -400,10 +344,7 @@ export class Connection implements ParserEvents {
   }
 
   private startOver(): void {
-    this.parser.next();
-    this.head = null;
-    this.isOversize = false;
-    this.bodyBytes = 0;
+    this.reader.next();
     this.enter("idle", this.owner.limits.keepAliveMs);
   }
 
@@ -416,16 +357,4 @@ export class Connection implements ParserEvents {
     this.state = state;
     this.deadlineAt = this.owner.now() + limitMs;
   }
-
-  private releaseBody(): void {
-    this.owner.bufferedBytes -= this.heldBytes;
-    this.heldBytes = 0;
-    this.body.clear();
-  }
-}
-
-/** The place an error comes from, without its message. */
-function firstFrame(error: Error): string {
-  const frame = (error.stack ?? "").split("\n").find((line) => line.trimStart().startsWith("at "));
-  return frame?.trim().slice(0, 200) ?? "";
 }

@@ -1,4 +1,4 @@
-// The two small texts that requests and answers carry: correlation ids and the Date header.
+// Small texts that requests, answers and log lines carry: correlation ids, the Date header, an error's place.
 
 const ID_BYTES = 6;
 // Ids drawn from the system's randomness at once: one draw for each request would cost more than the id is worth.
@@ -31,4 +31,10 @@ export function httpDate(wallClock: () => number): () => string {
     }
     return text;
   };
+}
+
+/** The place an error comes from, for a log line: a message could carry what must not be logged. */
+export function firstFrame(error: Error): string {
+  const frame = (error.stack ?? "").split("\n").find((line) => line.trimStart().startsWith("at "));
+  return frame?.trim().slice(0, 200) ?? "";
 }

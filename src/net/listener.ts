@@ -88,6 +88,10 @@ export function createListener(options: ListenerOptions): Listener {
     correlationId: correlationIds(options.random ?? randomBytes),
     bufferedBytes: 0,
     refused: refusals.count,
+    answeredHere(status) {
+      // The metric is about Exchange; what its handler answers is counted there.
+      if (name === "exchange") options.metrics.answers.inc({ status });
+    },
     closed(connection) {
       connections.delete(connection);
       const left = (perAddress.get(connection.address) ?? 1) - 1;

@@ -1,8 +1,22 @@
 // Counts what the listener turns away and says so in the log, without letting an attacker fill it.
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import type { RefusalReason } from "./connection.ts";
 import type { ListenerName } from "./limits.ts";
+
+/** Why a connection was closed without, or instead of, an ordinary answer; a label of the metrics. */
+export type RefusalReason =
+  | "connections"
+  | "address_connections"
+  | "allow"
+  | "handshake"
+  | "handshake_time"
+  | "headers_time"
+  | "body_time"
+  | "answer_time"
+  | "write_time"
+  | "malformed"
+  | "oversize"
+  | "memory";
 
 // One line for each reason in this time; the line says how many there were.
 const QUIET_MS = 60_000;

@@ -1,15 +1,20 @@
 // The shape of a request, checked more strictly than the parser does: whatever two HTTP readers could
 // understand differently (request smuggling) is refused. Pure functions over lines and the header list.
 
+import type { RefusalReason } from "./refusals.ts";
+
 /** A request that is not read further. */
 export class ShapeError extends Error {
   /** The status it is answered with; 0 closes the connection without an answer. */
   readonly status: number;
+  readonly why: RefusalReason;
 
-  constructor(status: number, reason: string) {
-    super(reason);
+  /** @param what what is wrong, for tests and debuggers; it is neither logged nor sent */
+  constructor(status: number, what: string, why: RefusalReason = "malformed") {
+    super(what);
     this.name = "ShapeError";
     this.status = status;
+    this.why = why;
   }
 }
 

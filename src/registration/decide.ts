@@ -2,8 +2,9 @@
 // transaction. Nothing here reads a clock, a key or a request.
 import type { Change, Folder, Registration, RegistrationState } from "../store/types.ts";
 import { sameHash } from "./credentials.ts";
-import { folderState, type Standing } from "./view.ts";
-import type { FieldError, Wish, WishedFolder, WishedSubscription } from "./wish.ts";
+import { renewFolder } from "./folder.ts";
+import type { Standing } from "./view.ts";
+import type { FieldError, Wish } from "./wish.ts";
 
 // A revision is epoch milliseconds on the phone. A clock that is wrong by hours does no harm; one that is
 // wrong by years would use up the numbers that later wishes need, so it is told instead.
@@ -45,7 +46,8 @@ export function decidePut(
       return { result: { kind: "spent" } };
     case "missing":
       if (!circumstances.enrolled) return { result: { kind: "unauthorized" } };
-      return renew(wish, circumstances, null, [], boundElsewhere);
+      // Folders of which only Exchange was heard so far count as older ones: an answer given stays good.
+      return renew(wish, circumstances, null, state.folders ?? [], boundElsewhere);
     case "present": {
       const { registration, folders } = state;
       if (!sameHash(registration.secretHash, wish.secretHash)) return { result: { kind: "unauthorized" } };
@@ -107,7 +109,7 @@ function renew(
 
   const folders = wish.folders.map((wished) => {
     const folder = foldersBefore.find((candidate) => candidate.name === wished.name) ?? null;
-    return wishedFolder(wish, wished, folder, circumstances.statusFrequencyMinutes);
+    return renewFolder(wish, wished, folder, before === null, circumstances.statusFrequencyMinutes);
   });
   const kept = new Set(folders.map((folder) => folder.name));
   const change: Change = {
@@ -153,77 +155,4 @@ function cannotRenew(
       subscription !== null && boundElsewhere.some((elsewhere) => elsewhere.equals(subscription.mac)),
   );
   return bound?.subscription ? { kind: "bound", field: bound.subscription.field } : null;
-}
-
-/** One folder as it is after the wish. */
-function wishedFolder(wish: Wish, wished: WishedFolder, before: Folder | null, frequency: number): Folder {
-  const opens = before === null || opensGeneration(wished, before);
-  const base = before ?? UNHEARD;
-  const generation = opens ? Math.max(wish.revision, base.generation + 1) : base.generation;
-  const folder: Folder = {
-    // What belongs to the generation that was heard last stays until the new one is heard.
-    ...base,
-    name: wished.name,
-    kind: wished.kind,
-    generation,
-    // An id that was learnt or given for an older subscription may be another mailbox's.
-    folderMac: wished.folderMac ?? (opens ? null : base.folderMac),
-    folderLearnt: wished.folderMac === null && !opens && base.folderLearnt,
-    statusFrequencyMinutes:
-      wished.subscription?.statusFrequencyMinutes ??
-      (opens || base.statusFrequencyMinutes === 0 ? frequency : base.statusFrequencyMinutes),
-  };
-  return wished.subscription === null ? bindElsewhere(folder, wish) : bind(folder, wished.subscription);
-}
-
-const UNHEARD: Omit<Folder, "name" | "kind"> = {
-  generation: 0,
-  boundGeneration: 0,
-  subscriptionMac: null,
-  watermarkMac: null,
-  lastHeardAt: null,
-  failedAt: null,
-  endedGeneration: 0,
-  folderMac: null,
-  folderLearnt: false,
-  statusFrequencyMinutes: 0,
-};
-
-/** Whether an existing folder needs a new subscription, and with it a new callback URL. */
-function opensGeneration(wished: WishedFolder, before: Folder): boolean {
-  if (wished.newSubscription || wished.kind !== before.kind) return true;
-  // Classic order: after an end, another SubscriptionId is another subscription.
-  return (
-    wished.subscription !== null &&
-    folderState(before) === "ended" &&
-    before.subscriptionMac?.equals(wished.subscription.mac) !== true
-  );
-}
-
-/** Notes a SubscriptionId that the app brought. What was heard before counts only if it was the same one. */
-function bind(folder: Folder, subscription: WishedSubscription): Folder {
-  if (
-    folder.boundGeneration === folder.generation &&
-    folder.subscriptionMac?.equals(subscription.mac) === true
-  ) {
-    return folder;
-  }
-  return {
-    ...folder,
-    boundGeneration: folder.generation,
-    subscriptionMac: subscription.mac,
-    watermarkMac: null,
-    lastHeardAt: null,
-    failedAt: null,
-  };
-}
-
-/** A SubscriptionId is noted on one folder: this one lets go of it when the app brings it for another. */
-function bindElsewhere(folder: Folder, wish: Wish): Folder {
-  const mac = folder.subscriptionMac;
-  const taken =
-    mac !== null && wish.folders.some(({ subscription }) => subscription?.mac.equals(mac) === true);
-  return taken
-    ? { ...folder, subscriptionMac: null, watermarkMac: null, lastHeardAt: null, failedAt: null }
-    : folder;
 }

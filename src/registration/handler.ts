@@ -1,16 +1,16 @@
 // The device-facing API at its edge: routes, bodies, and errors turned into problem details.
-import { Elysia, NotFoundError, ParseError, ValidationError } from "elysia";
+import { Elysia, NotFoundError } from "elysia";
 import { isBellError } from "../errors.ts";
 import type { HttpRequest, RequestHandler } from "../net/types.ts";
 import { fromWebResponse, toWebRequest } from "../net/web.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { jsonResponse } from "./answer.ts";
-import { readJson } from "./body.ts";
+import { bodyReader } from "./body.ts";
 import { discovery } from "./discovery.ts";
 import { openApiDocument } from "./openapi.ts";
-import { type Problem, ProblemError, problemResponse, validationProblem } from "./problem.ts";
+import { invalidId, type Problem, ProblemError, problemResponse } from "./problem.ts";
 import { allowedMethods } from "./routes.ts";
-import { paramsSchema, registrationRequestSchema } from "./schema.ts";
+import { paramsSchema, registrationRequestSchema, UUID_PATTERN } from "./schema.ts";
 import { createService, type ServiceDeps } from "./service.ts";
 
 export interface RegistrationHandlerDeps extends ServiceDeps {
@@ -31,6 +31,8 @@ export function createRegistrationHandler(deps: RegistrationHandlerDeps): Reques
   });
 
   async function answer(request: HttpRequest): Promise<Response> {
+    const refused = noRoute(request);
+    if (refused !== null) return problemResponse(refused);
     if (request.oversize) return problemResponse({ code: "body_too_large" });
     const webRequest = toWebRequest(request);
     received.set(webRequest, request);
@@ -50,61 +52,65 @@ function createApp(deps: RegistrationHandlerDeps, requestOf: (webRequest: Reques
   const service = createService(deps);
   const document = openApiDocument(deps.config.public.registrationUrl);
   const found = discovery(deps.config);
-  const params = paramsSchema;
+  const readBody = bodyReader(registrationRequestSchema);
 
-  // normalize: false, or unknown members would be dropped instead of refused.
-  return new Elysia({ normalize: false, strictPath: true })
+  return new Elysia({ strictPath: true })
     .onError(({ error, request }) => {
       const source = requestOf(request);
-      if (error instanceof NotFoundError) return problemResponse(noRoute(source.path));
-      if (error instanceof ValidationError) return problemResponse(validationProblem(error));
-      if (error instanceof ParseError) {
-        const { cause } = error;
-        return problemResponse(cause instanceof ProblemError ? cause.problem : { code: "malformed" });
-      }
+      if (error instanceof NotFoundError) return problemResponse({ code: "not_found" });
+      if (error instanceof ProblemError) return problemResponse(error.problem);
       return problemResponse(unexpected(error, source, deps));
     })
     .get("/v1/discovery", () => jsonResponse(200, found))
     .get("/v1/openapi.json", () => jsonResponse(200, document))
-    .put(
-      "/v1/registrations/:uuid",
-      ({ request, params: { uuid }, body }) => service.register(requestOf(request), uuid, body),
-      { params, body: registrationRequestSchema, parse: [({ request }) => readJson(requestOf(request))] },
-    )
-    .get(
-      "/v1/registrations/:uuid",
-      ({ request, params: { uuid } }) => service.look(requestOf(request), uuid),
-      {
-        params,
-      },
-    )
-    .delete(
-      "/v1/registrations/:uuid",
-      ({ request, params: { uuid } }) => service.unregister(requestOf(request), uuid),
-      { params, parse: "none" },
-    )
-    .post(
-      "/v1/registrations/:uuid/ring",
-      ({ request, params: { uuid } }) => service.ring(requestOf(request), uuid),
-      { params, parse: "none" },
+    .guard({ parse: "none" }, (routes) =>
+      routes
+        .put("/v1/registrations/:uuid", ({ request, params }) => {
+          const source = requestOf(request);
+          return service.register(source, readId(params.uuid), readBody(source));
+        })
+        .get("/v1/registrations/:uuid", ({ request, params }) =>
+          service.look(requestOf(request), readId(params.uuid)),
+        )
+        .delete("/v1/registrations/:uuid", ({ request, params }) =>
+          service.unregister(requestOf(request), readId(params.uuid)),
+        )
+        .post("/v1/registrations/:uuid/ring", ({ request, params }) =>
+          service.ring(requestOf(request), readId(params.uuid)),
+        ),
     );
 }
 
-function noRoute(path: string): Problem {
+const UUID = new RegExp(UUID_PATTERN);
+
+/**
+ * The id from the path, in lower case.
+ * @param uuid as Elysia decoded it; not a string where that failed
+ */
+function readId(uuid: unknown): string {
+  if (typeof uuid !== "string" || !UUID.test(uuid)) {
+    throw new ProblemError(invalidId(paramsSchema.properties.uuid.description));
+  }
+  return uuid.toLowerCase();
+}
+
+/** Asked before Elysia is: it knows no 405, and a web Request cannot even be made with TRACE or CONNECT. */
+function noRoute({ method, path }: HttpRequest): Problem | null {
   const allowed = allowedMethods(path);
-  return allowed === null
-    ? { code: "not_found" }
-    : { code: "method_not_allowed", headers: { Allow: allowed.join(", ") } };
+  if (allowed === null) return { code: "not_found" };
+  if (allowed.includes(method)) return null;
+  return { code: "method_not_allowed", headers: { Allow: allowed.join(", ") } };
 }
 
 /** An error that no request should cause: the log has its reason, the answer only how to find it there. */
 function unexpected(error: unknown, request: HttpRequest, deps: RegistrationHandlerDeps): Problem {
   const correlationId = request.correlationId;
-  const reason = error instanceof Error ? error.message : String(error);
-  if (isBellError(error) && (error.code === "store_unavailable" || error.code === "key_unknown")) {
-    deps.log.warn({ correlation: correlationId, code: error.code, reason }, "A phone was told to try again.");
-    return { code: error.code, correlationId, headers: RETRY_AFTER };
+  if (isBellError(error, "store_unavailable")) {
+    // The store's owner tells the outage once; a line for each phone would only bury it.
+    deps.log.debug({ correlationId, code: error.code }, "A phone was told to try again.");
+    return { code: "store_unavailable", correlationId, headers: RETRY_AFTER };
   }
-  deps.log.error({ correlation: correlationId, reason }, "A phone's request failed.");
+  const reason = error instanceof Error ? error.message : String(error);
+  deps.log.error({ correlationId, reason }, "A phone's request failed.");
   return { code: "internal", correlationId };
 }

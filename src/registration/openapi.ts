@@ -54,7 +54,6 @@ const WITH_SECRET: readonly ProblemCode[] = [
   "invalid_field",
   "rate_limited",
   "store_unavailable",
-  "key_unknown",
 ];
 
 const OPERATIONS: Readonly<Record<Route, Operation>> = {

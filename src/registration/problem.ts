@@ -1,7 +1,6 @@
 // Errors as the phone sees them: RFC 9457 problem details with a stable code, and never a value that was sent.
 
-import { ValueErrorType } from "@sinclair/typebox/errors";
-import type { ValidationError } from "elysia";
+import { type ValueError, ValueErrorType } from "@sinclair/typebox/errors";
 import { CATALOGUE, type ErrorCode, type ErrorEntry } from "../errors.ts";
 import { jsonResponse } from "./answer.ts";
 
@@ -19,7 +18,6 @@ export type ProblemCode =
   | "invalid_field"
   | "rate_limited"
   | "store_unavailable"
-  | "key_unknown"
   | "internal";
 
 export interface Problem {
@@ -73,14 +71,11 @@ export function rateLimited(waitMs: number): Problem {
   return { code: "rate_limited", headers: { "Retry-After": String(Math.max(1, Math.ceil(waitMs / 1000))) } };
 }
 
-/** The first thing that a schema found wrong, as field and reason. */
-export function validationProblem(error: ValidationError): Problem {
-  const first = error.valueError;
-  if (error.type === "params") {
-    return { code: "invalid_field", field: "uuid", detail: expected(first?.schema.description) };
-  }
-  const path = first?.path ?? "";
-  switch (first?.type) {
+/** What a schema found wrong first, as field and reason. */
+export function invalidValue(error: ValueError | undefined): Problem {
+  const path = error?.path ?? "";
+  const description = error?.schema.description;
+  switch (error?.type) {
     case ValueErrorType.ObjectAdditionalProperties:
       // The last part of the path is a name that the client made up: it is not repeated.
       return {
@@ -89,14 +84,15 @@ export function validationProblem(error: ValidationError): Problem {
         detail: "There is a member that this version does not know. Remove it.",
       };
     case ValueErrorType.ObjectRequiredProperty:
-      return {
-        code: "invalid_field",
-        field: path,
-        detail: `It is missing. ${expected(first.schema.description)}`,
-      };
+      return { code: "invalid_field", field: path, detail: `It is missing. ${expected(description)}` };
     default:
-      return { code: "invalid_field", field: path, detail: expected(first?.schema.description) };
+      return { code: "invalid_field", field: path, detail: expected(description) };
   }
+}
+
+/** The id in the path is not what a registration's id looks like. */
+export function invalidId(description: string | undefined): Problem {
+  return { code: "invalid_field", field: "uuid", detail: expected(description) };
 }
 
 function expected(description: string | undefined): string {

@@ -1,8 +1,7 @@
 // The shapes that phones send and receive, as TypeBox schemas: they check requests, give the types, and are
 // the OpenAPI document. A description says what is expected in words that also fit into a 422 answer.
+// TypeBox's own builder: Elysia's `t.Integer` takes "1" for 1.
 import { type Static, Type as t } from "@sinclair/typebox";
-
-// TypeBox's own builder, not Elysia's: Elysia's `t.Integer` takes "1" for 1 in a body.
 
 /** RFC 9562 section 4: hexadecimal digits are read in either case. Swift's `uuidString` is upper case. */
 export const UUID_PATTERN = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$";

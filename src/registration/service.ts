@@ -24,12 +24,12 @@ export interface ServiceDeps {
   readonly now: () => number;
 }
 
-/** The four requests on one registration. `uuid` comes as the phone wrote it, already checked. */
+/** The four requests on one registration. `id` is a UUID in lower case. */
 export interface Service {
-  register(request: HttpRequest, uuid: string, body: RegistrationRequest): Promise<Response>;
-  look(request: HttpRequest, uuid: string): Promise<Response>;
-  unregister(request: HttpRequest, uuid: string): Promise<Response>;
-  ring(request: HttpRequest, uuid: string): Promise<Response>;
+  register(request: HttpRequest, id: string, body: RegistrationRequest): Promise<Response>;
+  look(request: HttpRequest, id: string): Promise<Response>;
+  unregister(request: HttpRequest, id: string): Promise<Response>;
+  ring(request: HttpRequest, id: string): Promise<Response>;
 }
 
 // Only wrong attempts are counted, so a right secret is never delayed: these limits spare the log and the
@@ -56,7 +56,7 @@ export function createService(deps: ServiceDeps): Service {
   }
 
   function lineOf(request: HttpRequest, id: string) {
-    return { registration: keyring.logId(id), correlation: request.correlationId };
+    return { registration: keyring.logId(id), correlationId: request.correlationId };
   }
 
   /** The hash of the secret that came as the bearer, or null without one. */
@@ -76,8 +76,7 @@ export function createService(deps: ServiceDeps): Service {
   }
 
   return {
-    async register(request, uuid, body) {
-      const id = uuid.toLowerCase();
+    async register(request, id, body) {
       const read = readWish(id, body, config.apps, keyring);
       if ("field" in read) {
         return problemResponse({ code: "invalid_field", field: read.field, detail: read.why });
@@ -124,8 +123,7 @@ export function createService(deps: ServiceDeps): Service {
       }
     },
 
-    async look(request, uuid) {
-      const id = uuid.toLowerCase();
+    async look(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
       const found = await present(id, secretHash);
@@ -139,8 +137,7 @@ export function createService(deps: ServiceDeps): Service {
       }
     },
 
-    async unregister(request, uuid) {
-      const id = uuid.toLowerCase();
+    async unregister(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
       const at = now();
@@ -159,8 +156,7 @@ export function createService(deps: ServiceDeps): Service {
       }
     },
 
-    async ring(request, uuid) {
-      const id = uuid.toLowerCase();
+    async ring(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
       // Looked at before, so that only its owner uses up a registration's allowance; decided again inside

@@ -1,5 +1,6 @@
 // What a person sees of a rehearsal: a small view that is redrawn on a terminal, or plain lines elsewhere.
 import type { Happening, Score } from "./score.ts";
+import { percentile } from "./summary.ts";
 
 export interface View {
   show(happening: Happening): void;
@@ -9,18 +10,22 @@ export interface View {
 
 const REDRAW_MS = 250;
 const SHOWN_LINES = 14;
+// Rings that the shown percentiles are taken from.
+const RECENT = 500;
 
 /** One happening as a line, with the time of day. */
 export function line(happening: Happening, at: Date): string {
   const time = `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
   if (happening.kind === "notification") {
-    return `${time}  Exchange  ${happening.mailbox.padEnd(12)} ${happening.what}`;
+    const { mailbox, folder, what, unread } = happening;
+    const count = unread === null ? "" : `  unread ${unread}`;
+    return `${time}  Exchange  ${mailbox.padEnd(12)} ${folder.padEnd(8)} ${what}${count}`;
   }
   const { push, latencyMs } = happening;
   const badge = push.badge === null ? "" : ` badge ${push.badge}`;
   const latency = latencyMs === null ? "" : `  ${latencyMs.toFixed(1)} ms`;
   const provider = happening.provider.padEnd(8);
-  return `${time}  ${provider}  ${happening.phone.padEnd(12)} ${push.reason ?? "push"}${badge}${latency}`;
+  return `${time}  ${provider}  ${happening.phone.padEnd(12)} ${(push.reason ?? "push").padEnd(8)}${badge}${latency}`;
 }
 
 /** Line by line, for logs and pipes. */
@@ -49,9 +54,12 @@ export function createTerminalView(
 
   function draw(): void {
     const { notifications, rings, latenciesMs } = score();
-    const recent = latenciesMs.slice(-500).sort((a, b) => a - b);
-    const median = recent[Math.floor(recent.length / 2)];
-    const counts = `${notifications} notifications, ${rings} rings, median ${median === undefined ? "-" : `${median.toFixed(1)} ms`}`;
+    const recent = latenciesMs.slice(-RECENT).sort((a, b) => a - b);
+    const ms = (share: number) => {
+      const value = percentile(recent, share);
+      return value === null ? "-" : `${value.toFixed(1)} ms`;
+    };
+    const counts = `${notifications} notifications, ${rings} rings; lately p50 ${ms(0.5)}, p99 ${ms(0.99)}`;
     const lines = ["", ...heading, "", counts, "", ...last, "", "Ctrl-C ends it."];
     const width = Math.max(20, columns() - 1);
     // Up to where the view began, then each line anew (ECMA-48: CUU, EL).

@@ -18,6 +18,8 @@ export interface RunResult {
   /** From Exchange's POST to the provider's acceptance, milliseconds. */
   readonly latenciesMs: readonly number[];
   readonly phones: readonly PhoneResult[];
+  /** Wake-ups (new mail, calendar, subscribe again) that Exchange's POSTs asked for and that never came. */
+  readonly missingWakes: number;
   /** Rules broken by the appliance, as the simulators saw them. */
   readonly violations: readonly string[];
   /** Exit code of the appliance; null if there was none to start, "signal" words if it was killed. */
@@ -30,8 +32,9 @@ export interface Summary {
   readonly notifications: number;
   readonly rings: number;
   readonly phones: number;
-  /** Phones whose badge is not Exchange's count. */
+  /** Phones whose badge is not Exchange's count, and wake-ups that never came. */
   readonly lost: number;
+  readonly missingWakes: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly violations: readonly string[];
@@ -53,20 +56,17 @@ export function percentile(sorted: readonly number[], share: number): number | n
 export function summarize(run: RunResult): Summary {
   const sorted = [...run.latenciesMs].sort((a, b) => a - b);
   const wrong = run.phones.filter((phone) => !isRight(phone));
+  const lost = wrong.length + run.missingWakes;
   const exitedWell = run.applianceExit === 0 || run.applianceExit === null;
   return {
     // Without a single notification nothing was shown, so that is no success either.
-    ok:
-      wrong.length === 0 &&
-      run.violations.length === 0 &&
-      exitedWell &&
-      run.notifications > 0 &&
-      run.rings > 0,
+    ok: lost === 0 && run.violations.length === 0 && exitedWell && run.notifications > 0 && run.rings > 0,
     seconds: run.seconds,
     notifications: run.notifications,
     rings: run.rings,
     phones: run.phones.length,
-    lost: wrong.length,
+    lost,
+    missingWakes: run.missingWakes,
     p50Ms: percentile(sorted, 0.5),
     p99Ms: percentile(sorted, 0.99),
     violations: run.violations,
@@ -91,6 +91,7 @@ export function summaryText(summary: Summary): string {
       `  WRONG  ${phone.phone} shows ${phone.badge ?? "nothing"}, ${phone.mailbox} has ${phone.unread} unread`,
     );
   }
+  if (summary.missingWakes > 0) lines.push(`  MISSING  ${summary.missingWakes} wake-ups never came`);
   for (const violation of summary.violations.slice(0, 10)) lines.push(`  VIOLATION  ${violation}`);
   if (summary.applianceExit !== 0 && summary.applianceExit !== null) {
     lines.push(`  The appliance ended with ${summary.applianceExit}.`);

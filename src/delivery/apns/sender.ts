@@ -17,8 +17,7 @@ const HOSTS = {
   sandbox: "https://api.sandbox.push.apple.com",
 } as const;
 
-export interface ApnsSenderOptions {
-  readonly app: AppConfig;
+export interface ApnsRouteOptions {
   readonly apns: ApnsConfig;
   readonly credential: ApnsCredential;
   readonly transport: Transport;
@@ -31,24 +30,48 @@ export interface ApnsSenderOptions {
   readonly random: () => number;
 }
 
+/**
+ * The way to Apple with one credential. Apple binds a connection to one team, key and environment, and counts new
+ * tokens by key: apps with the same key share it.
+ */
+export interface ApnsRoute {
+  readonly pool: Http2Pool;
+  /** Null where a certificate is the credential. */
+  readonly token: ProviderToken | null;
+}
+
+/** What two apps must have in common to share a route; null for certificates, which are for one app each. */
+export function routeKey(apns: ApnsConfig, credential: ApnsCredential): string | null {
+  return credential.type === "key" ? `${originOf(apns)} ${credential.teamId} ${credential.keyId}` : null;
+}
+
 /** @throws if the credential is a key that is not on P-256 (checked earlier, when the secrets were read) */
-export function createApnsSender(options: ApnsSenderOptions): Sender {
-  const { app, apns, credential, transport, timers, now, monotonicNow, random } = options;
-  const token = credential.type === "key" ? createProviderToken({ ...credential, now, monotonicNow }) : null;
-  const pool = createHttp2Pool({
-    origin: apns.url ?? HOSTS[apns.environment],
-    transport,
-    identity: identityOf(credential),
-    cautious: true,
-    timers,
-    monotonicNow,
-    random,
-  });
+export function createApnsRoute(options: ApnsRouteOptions): ApnsRoute {
+  const { apns, credential, transport, timers, now, monotonicNow, random } = options;
   return {
-    send: (ring) => ringOver(pool, ring, app, apns.topic, token, now),
-    warm: pool.warm,
-    stop: pool.stop,
+    token: credential.type === "key" ? createProviderToken({ ...credential, now, monotonicNow }) : null,
+    pool: createHttp2Pool({
+      origin: originOf(apns),
+      transport,
+      identity: identityOf(credential),
+      cautious: true,
+      timers,
+      monotonicNow,
+      random,
+    }),
   };
+}
+
+export function createApnsSender(app: AppConfig, topic: string, route: ApnsRoute, now: () => number): Sender {
+  return {
+    send: (ring) => ringOver(route, ring, app, topic, now),
+    warm: route.pool.warm,
+    stop: route.pool.stop,
+  };
+}
+
+function originOf(apns: ApnsConfig): string {
+  return apns.url ?? HOSTS[apns.environment];
 }
 
 function identityOf(credential: ApnsCredential): ClientIdentity | null {
@@ -63,23 +86,21 @@ function identityOf(credential: ApnsCredential): ClientIdentity | null {
 }
 
 async function ringOver(
-  pool: Http2Pool,
+  { pool, token }: ApnsRoute,
   ring: Ring,
   app: AppConfig,
   topic: string,
-  token: ProviderToken | null,
   now: () => number,
 ): Promise<Verdict> {
+  // The same on both tries.
+  const message = apnsMessage(ring, app, now());
+  const headers = apnsHeaders(ring, message, topic);
   // Where the connection or the provider token was at fault, a second try follows at once; a third never.
   for (let tries = 1; ; tries += 1) {
     const bearer = token?.current() ?? null;
-    const message = apnsMessage(ring, app, now());
     const result = await pool.request({
       path: `/3/device/${ring.token}`,
-      headers: {
-        ...apnsHeaders(ring, message, topic),
-        ...(bearer === null ? {} : { authorization: `bearer ${bearer}` }),
-      },
+      headers: bearer === null ? headers : { ...headers, authorization: `bearer ${bearer}` },
       body: message.body,
     });
     if (result.kind !== "answer") return verdictOfFailure(result);
@@ -94,9 +115,9 @@ async function ringOver(
     );
     switch (outcome.kind) {
       case "refresh_auth":
-        // The connection stays wedged after it, whatever token follows.
+        // A connection that saw an expired token stays wedged, whatever token follows.
         result.retire();
-        if (tries === 1 && bearer !== null && token?.expired(bearer) === true) continue;
+        if (tries === 1 && bearer !== null && renewed(token, bearer, pool)) continue;
         return { kind: "configuration", reason: outcome.reason, personal: false };
       case "new_connection":
         result.retire();
@@ -112,4 +133,14 @@ async function ringOver(
         return outcome;
     }
   }
+}
+
+/** Whether there is another token than `expired` to send with now. */
+function renewed(token: ProviderToken | null, expired: string, pool: Http2Pool): boolean {
+  if (token === null) return false;
+  if (token.current() !== expired) return true;
+  if (!token.expired(expired)) return false;
+  // The pool's other connections carried the same token.
+  pool.retireAll();
+  return true;
 }

@@ -1,5 +1,6 @@
 // The OAuth access token of a service account, from Google's own library. Its requests go over http2-wrapper,
 // which agrees on HTTP/2 or HTTP/1.1 with whatever answers: they are rare, so its cost does not matter.
+import { Agent as HttpsAgent } from "node:https";
 import { JWT } from "google-auth-library";
 import http2 from "http2-wrapper";
 import type { ServiceAccount } from "../../config/types.ts";
@@ -18,6 +19,8 @@ export interface AccessToken {
   get(): Promise<string>;
   /** This one was refused: the next `get` asks for a new one, unless that happened already. */
   refused(token: string): void;
+  /** Closes the connections to the token endpoint. */
+  stop(): void;
 }
 
 /** `answered`: Google itself refused, `message` is its error word. Otherwise the way there failed. */
@@ -38,13 +41,14 @@ export interface AccessTokenOptions {
 }
 
 export function createAccessToken({ account, tokenUrl, transport }: AccessTokenOptions): AccessToken {
+  const agents = { http2: new http2.Agent(), https: new HttpsAgent({ keepAlive: false }) };
   const make = () =>
     new JWT({
       email: account.clientEmail,
       key: account.privateKey,
       keyId: account.privateKeyId,
       scopes: [SCOPE],
-      transporterOptions: { fetchImplementation: tokenFetch(tokenUrl, transport.ca) },
+      transporterOptions: { fetchImplementation: tokenFetch(tokenUrl, transport.ca, agents) },
     });
   let client = make();
   let current: string | null = null;
@@ -65,6 +69,10 @@ export function createAccessToken({ account, tokenUrl, transport }: AccessTokenO
       // A new client has nothing cached.
       client = make();
     },
+    stop() {
+      agents.http2.destroy();
+      agents.https.destroy();
+    },
   };
 }
 
@@ -78,16 +86,28 @@ function toAccessTokenError(error: unknown): AccessTokenError {
   return new AccessTokenError(false, typeof code === "string" ? code : "token_endpoint");
 }
 
+interface Agents {
+  readonly http2: http2.Agent;
+  readonly https: HttpsAgent;
+}
+
 /** A `fetch` for Google's library that goes to the configured address with the configured authorities. */
-function tokenFetch(tokenUrl: string | null, ca: readonly string[] | undefined) {
+function tokenFetch(tokenUrl: string | null, ca: readonly string[] | undefined, agents: Agents) {
+  // Which protocol an address speaks is remembered here, not for the whole process.
+  const resolveProtocol = http2.auto.createResolveProtocol(new Map(), new Map());
   return async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const asked = input instanceof Request ? input.url : String(input);
     const url = asked === GOOGLE_TOKEN_URL && tokenUrl !== null ? tokenUrl : asked;
-    const headers = Object.fromEntries(new Headers(init.headers).entries());
+    const headers = new Headers(init.headers);
     const body = init.body === null || init.body === undefined ? "" : await new Response(init.body).text();
+    if (!headers.has("content-type")) headers.set("content-type", "application/x-www-form-urlencoded");
+    headers.set("content-length", String(Buffer.byteLength(body)));
     const request = await http2.auto(new URL(url), {
       method: init.method ?? "GET",
-      headers: { ...headers, "content-length": String(Buffer.byteLength(body)) },
+      headers: Object.fromEntries(headers.entries()),
+      agent: agents,
+      resolveProtocol,
+      timeout: TIMEOUT_MS,
       ...(ca === undefined ? {} : { ca: [...ca] }),
     });
     return new Promise((resolve, reject) => {
@@ -101,12 +121,8 @@ function tokenFetch(tokenUrl: string | null, ca: readonly string[] | undefined) 
         answer.once("error", reject);
         answer.once("end", () => {
           const type = answer.headers["content-type"] ?? "application/json";
-          resolve(
-            new Response(Buffer.concat(chunks), {
-              status: answer.statusCode ?? 502,
-              headers: { "content-type": type },
-            }),
-          );
+          const status = answer.statusCode ?? 502;
+          resolve(new Response(Buffer.concat(chunks), { status, headers: { "content-type": type } }));
         });
       });
       request.end(body);

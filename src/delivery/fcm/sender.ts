@@ -43,7 +43,10 @@ export function createFcmSender(options: FcmSenderOptions): Sender {
   return {
     send: (ring) => ringOver(pool, path, ring, texts, accessToken, now),
     warm: pool.warm,
-    stop: pool.stop,
+    stop() {
+      pool.stop();
+      accessToken.stop();
+    },
   };
 }
 

@@ -93,8 +93,10 @@ export function createJudge(options: JudgeOptions): Judge {
 
   return async (request, peer, apnsId, nowMs) => {
     const token = checkPath(request.method, request.path);
-    peer.authenticated = false;
-    const topics = await authenticate(request, peer, nowMs);
+    const topics = await authenticate(request, peer, nowMs).catch((error: unknown) => {
+      peer.authenticated = false;
+      throw error;
+    });
     peer.authenticated = true;
     const headers = checkHeaders(request.headers, request.headerNames, apnsId, Math.floor(nowMs / 1000));
     const app = checkTopic(headers, topics);

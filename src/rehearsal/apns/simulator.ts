@@ -1,11 +1,11 @@
 // A simulated APNs: HTTP/2 over TLS on a loopback port. It refuses what Apple's service refuses, misbehaves when
 // told to, and remembers what it saw. The rules are in the files beside it; here is the wire and the life.
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
-import type { TLSSocket } from "node:tls";
-import { type Connection, createConnection, misbehave, type WireAnswer } from "../provider/connection.ts";
+import type { ServerHttp2Stream } from "node:http2";
+import { type Connection, misbehave, type WireAnswer } from "../provider/connection.ts";
 import { createLedger, type SeenRequest, type Totals, type Violation } from "../provider/ledger.ts";
 import { createMisbehaviourPlan, type Misbehaviour, type When } from "../provider/misbehaviour.ts";
 import type { RateLimit } from "../provider/rate-limit.ts";
+import { createProviderServer } from "../provider/server.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { type ApnsDevices, createApnsDevices } from "./devices.ts";
 import { type AcceptedPush, createJudge, type Judge, type Peer, type PushRequest } from "./judge.ts";
@@ -88,11 +88,22 @@ export function createApnsSimulator(options: ApnsSimulatorOptions): ApnsSimulato
     deviceLimit: options.deviceLimit ?? DEVICE_LIMIT,
     wedgeOnExpiredToken: options.wedgeOnExpiredToken ?? true,
   });
-  const clients = new Set<Client>();
-  const sockets = new Set<TLSSocket>();
-  const timers = new Set<NodeJS.Timeout>();
-  let server: Http2SecureServer | undefined;
-  let port = options.port ?? 0;
+  const server = createProviderServer({
+    secure: {
+      cert: options.tls.certificate,
+      key: options.tls.key,
+      // Asked for, but judged only when a request comes: a refused sender shall get its reason.
+      requestCert: options.clientAuthority !== undefined,
+      rejectUnauthorized: false,
+      ...(options.clientAuthority === undefined ? {} : { ca: options.clientAuthority }),
+      settings: { maxConcurrentStreams: 1, enablePush: false },
+    },
+    ...(options.address === undefined ? {} : { address: options.address }),
+    ...(options.port === undefined ? {} : { port: options.port }),
+    onConnected: ledger.connected,
+    onDisconnected: ledger.disconnected,
+    onSession: welcome,
+  });
 
   /** One stream until the sender is known, then many; back to one after it was refused. */
   function adjustStreams(client: Client): void {
@@ -136,7 +147,7 @@ export function createApnsSimulator(options: ApnsSimulatorOptions): ApnsSimulato
           ? await judged(client, request, apnsId)
           : undefined
         : { headers: {}, ...conduct.instead, reason: reasonOf(conduct.instead.body) };
-    if (conduct.delayMs > 0) await pause(conduct.delayMs);
+    if (conduct.delayMs > 0) await server.pause(conduct.delayMs);
     let sent = false;
     if (answer !== undefined && conduct.answer) {
       sent = connection.answer(stream, {
@@ -154,103 +165,42 @@ export function createApnsSimulator(options: ApnsSimulatorOptions): ApnsSimulato
     if (conduct.closeAfter) connection.close();
   }
 
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        timers.delete(timer);
-        resolve();
-      }, ms);
-      timers.add(timer);
-    });
-  }
-
-  function listen(secure: Http2SecureServer): void {
-    // The session hides its socket behind a proxy that refuses pause() and destroy(); it is created in the same
-    // event, after this listener.
-    let newest: TLSSocket | undefined;
-    secure.prependListener("secureConnection", (socket: TLSSocket) => {
-      newest = socket;
-      sockets.add(socket);
-      ledger.connected();
-      socket.on("error", () => {});
-      socket.on("close", () => {
-        sockets.delete(socket);
-        ledger.disconnected();
-      });
-    });
-    secure.on("session", (session) => {
-      if (newest === undefined) return;
-      const certificate = readClientCertificate(newest);
-      const client: Client = {
-        connection: createConnection(session, newest),
-        peer: { certificate, authenticated: certificate.kind === "good", wedged: false },
-        raised: false,
-      };
-      clients.add(client);
-      session.on("error", () => {});
-      session.on("close", () => clients.delete(client));
-      session.on("stream", (stream, headers, _flags, rawHeaders) => {
-        stream.on("error", () => {});
-        collect(stream, (body, bodyBytes) => {
-          if (!client.connection.hears(stream)) return;
-          const headerNames = rawHeaders.filter((_name, at) => at % 2 === 0);
-          const method = String(headers[":method"]);
-          const path = String(headers[":path"]);
-          serve(client, stream, { method, path, headers, headerNames, body, bodyBytes }).catch(() => {
-            client.connection.answer(stream, { status: 500, body: reasonBody("InternalServerError") });
-          });
+  function welcome(connection: Connection): void {
+    const certificate = readClientCertificate(connection.socket);
+    const client: Client = {
+      connection,
+      peer: { certificate, authenticated: certificate.kind === "good", wedged: false },
+      raised: false,
+    };
+    connection.session.on("stream", (stream, headers, _flags, rawHeaders) => {
+      stream.on("error", () => {});
+      collect(stream, (body, bodyBytes) => {
+        if (!connection.hears(stream)) return;
+        const headerNames = rawHeaders.filter((_name, at) => at % 2 === 0);
+        const method = String(headers[":method"]);
+        const path = String(headers[":path"]);
+        serve(client, stream, { method, path, headers, headerNames, body, bodyBytes }).catch(() => {
+          connection.answer(stream, { status: 500, body: reasonBody("InternalServerError") });
         });
       });
-      adjustStreams(client);
     });
-    secure.on("tlsClientError", () => {});
+    adjustStreams(client);
   }
 
   return {
     devices,
-    start() {
-      const secure = createSecureServer({
-        cert: options.tls.certificate,
-        key: options.tls.key,
-        minVersion: "TLSv1.2",
-        // Asked for, but judged only when a request comes: a refused sender shall get its reason.
-        requestCert: options.clientAuthority !== undefined,
-        rejectUnauthorized: false,
-        ...(options.clientAuthority === undefined ? {} : { ca: options.clientAuthority }),
-        settings: { maxConcurrentStreams: 1, enablePush: false },
-      });
-      server = secure;
-      listen(secure);
-      return new Promise((resolve, reject) => {
-        secure.once("error", reject);
-        secure.listen(port, options.address ?? "127.0.0.1", () => {
-          const address = secure.address();
-          if (address === null || typeof address === "string") throw new Error("no TCP address");
-          port = address.port;
-          resolve({ url: `https://localhost:${port}`, port });
-        });
-      });
-    },
-    async stop() {
-      for (const timer of timers) clearTimeout(timer);
-      timers.clear();
-      const stopping = server;
-      server = undefined;
-      if (stopping === undefined) return;
-      const closed = new Promise<void>((resolve) => stopping.close(() => resolve()));
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    start: server.start,
+    stop: server.stop,
     misbehave: plan.add,
     behave: plan.clear,
     goaway(reason) {
-      for (const { connection } of clients) {
+      for (const connection of server.connections()) {
         // The newest stream that a client can have opened: none of those in flight is cut off.
         connection.goaway(newestStream(connection), reason, 0);
       }
     },
     allowStreams(count) {
-      for (const { connection } of clients) connection.allowStreams(count);
+      for (const connection of server.connections()) connection.allowStreams(count);
     },
     history: (token) => ledger.history(token.toLowerCase()),
     lastBadge: (token) =>

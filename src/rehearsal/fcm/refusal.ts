@@ -1,9 +1,11 @@
-// The errors of the FCM HTTP v1 API in the shape in which Google sends them.
+// The errors of the FCM HTTP v1 API in the shape in which Google sends them: google.rpc.Status with details
+// (Firebase documentation, Cloud Messaging, "Error codes"; REST reference, ErrorCode).
 
 const FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError";
 const BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest";
 const ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo";
 const QUOTA_FAILURE = "type.googleapis.com/google.rpc.QuotaFailure";
+const REALM = 'Bearer realm="https://accounts.google.com/"';
 
 interface Shape {
   readonly status: number;
@@ -11,17 +13,19 @@ interface Shape {
   readonly code: string;
   readonly message: string;
   readonly details: readonly Readonly<Record<string, unknown>>[];
-  /** A correct sender never causes it, however it is configured. */
+  /** A correct sender never causes it, however it is configured: it is written down as a violation. */
   readonly violation: boolean;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 const fcmError = (errorCode: string) => ({ "@type": FCM_ERROR, errorCode });
-const serviceError = (reason: string) => ({ "@type": ERROR_INFO, reason, domain: "googleapis.com" });
-const quota = (subject: string, description: string) => ({
-  "@type": QUOTA_FAILURE,
-  violations: [{ subject, description }],
+const errorInfo = (reason: string, metadata: Readonly<Record<string, string>>) => ({
+  "@type": ERROR_INFO,
+  reason,
+  domain: "googleapis.com",
+  metadata,
 });
+const SERVICE = { service: "fcm.googleapis.com" };
 
 export const SHAPES = {
   UNREGISTERED: {
@@ -38,6 +42,7 @@ export const SHAPES = {
     details: [fcmError("SENDER_ID_MISMATCH")],
     violation: false,
   },
+  /** The project, not the token: there is no FcmError. */
   WRONG_PROJECT: {
     status: 404,
     code: "NOT_FOUND",
@@ -49,15 +54,10 @@ export const SHAPES = {
     status: 400,
     code: "INVALID_ARGUMENT",
     message: "The registration token is not a valid FCM registration token",
-    details: [
-      fcmError("INVALID_ARGUMENT"),
-      {
-        "@type": BAD_REQUEST,
-        fieldViolations: [{ field: "message.token", description: "Invalid registration token" }],
-      },
-    ],
+    details: [fcmError("INVALID_ARGUMENT")],
     violation: false,
   },
+  /** FCM itself does not like a field. */
   INVALID_ARGUMENT: {
     status: 400,
     code: "INVALID_ARGUMENT",
@@ -65,13 +65,38 @@ export const SHAPES = {
     details: [fcmError("INVALID_ARGUMENT")],
     violation: true,
   },
+  /** Google's front end cannot read the JSON as a message: FCM was not asked, so there is no FcmError. */
+  INVALID_JSON: {
+    status: 400,
+    code: "INVALID_ARGUMENT",
+    message: "Invalid JSON payload received.",
+    details: [],
+    violation: true,
+  },
   UNAUTHENTICATED: {
     status: 401,
     code: "UNAUTHENTICATED",
-    message: "Request had invalid authentication credentials. Expected OAuth 2 access token.",
-    details: [serviceError("ACCESS_TOKEN_TYPE_UNSUPPORTED")],
+    message:
+      "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.",
+    details: [errorInfo("ACCESS_TOKEN_EXPIRED", SERVICE)],
     violation: false,
-    headers: { "www-authenticate": 'Bearer realm="https://accounts.google.com/"' },
+    headers: { "www-authenticate": `${REALM}, error="invalid_token"` },
+  },
+  CREDENTIALS_MISSING: {
+    status: 401,
+    code: "UNAUTHENTICATED",
+    message: "Request is missing required authentication credential.",
+    details: [errorInfo("CREDENTIALS_MISSING", SERVICE)],
+    violation: true,
+    headers: { "www-authenticate": REALM },
+  },
+  SCOPE_INSUFFICIENT: {
+    status: 403,
+    code: "PERMISSION_DENIED",
+    message: "Request had insufficient authentication scopes.",
+    details: [errorInfo("ACCESS_TOKEN_SCOPE_INSUFFICIENT", SERVICE)],
+    violation: true,
+    headers: { "www-authenticate": `${REALM}, error="insufficient_scope"` },
   },
   THIRD_PARTY_AUTH_ERROR: {
     status: 401,
@@ -83,30 +108,46 @@ export const SHAPES = {
   PERMISSION_DENIED: {
     status: 403,
     code: "PERMISSION_DENIED",
-    message: "Permission 'cloudmessaging.messages.create' denied on resource.",
-    details: [serviceError("IAM_PERMISSION_DENIED")],
+    message: "Permission 'cloudmessaging.messages.create' denied on resource (or it may not exist).",
+    details: [errorInfo("IAM_PERMISSION_DENIED", { permission: "cloudmessaging.messages.create" })],
     violation: false,
   },
   SERVICE_DISABLED: {
     status: 403,
     code: "PERMISSION_DENIED",
     message: "Firebase Cloud Messaging API has not been used in this project before or it is disabled.",
-    details: [serviceError("SERVICE_DISABLED")],
+    details: [errorInfo("SERVICE_DISABLED", SERVICE)],
     violation: false,
   },
+  // As a sender showed it (firebase/firebase-admin-go, issue 719): the front end counts the project's requests,
+  // and its answer has no FcmError.
   PROJECT_QUOTA: {
     status: 429,
     code: "RESOURCE_EXHAUSTED",
-    message: "Quota exceeded for quota metric 'Messages sent' and limit 'Messages sent per minute'.",
-    details: [fcmError("QUOTA_EXCEEDED"), quota("project:simulated", "Message rate of the project exceeded")],
+    message:
+      "Quota exceeded for quota metric 'Send requests' and limit 'Send requests per minute' of service 'fcm.googleapis.com'.",
+    details: [
+      errorInfo("RATE_LIMIT_EXCEEDED", {
+        ...SERVICE,
+        quota_metric: "fcm.googleapis.com/send_requests",
+        quota_limit: "SendsPerMinutePerProject",
+        quota_unit: "1/min/{project}",
+      }),
+    ],
     violation: false,
     headers: { "retry-after": "60" },
   },
   DEVICE_QUOTA: {
     status: 429,
     code: "RESOURCE_EXHAUSTED",
-    message: "Device message rate exceeded.",
-    details: [fcmError("QUOTA_EXCEEDED"), quota("device:simulated", "Device message rate exceeded")],
+    message: "Message rate quota for the device exceeded.",
+    details: [
+      fcmError("QUOTA_EXCEEDED"),
+      {
+        "@type": QUOTA_FAILURE,
+        violations: [{ subject: "device", description: "Device message rate exceeded" }],
+      },
+    ],
     violation: false,
     headers: { "retry-after": "60" },
   },
@@ -129,15 +170,19 @@ export const SHAPES = {
 
 export type FcmReason = keyof typeof SHAPES;
 
-/** Thrown by the checks: the message is refused. `fields` are the fields that an INVALID_ARGUMENT names. */
+/** A field that an answer complains about, as google.rpc.BadRequest names it. */
+export interface FieldFault {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** Thrown by the checks: the message is refused. `fields` are the fields that the answer names. */
 export class FcmRefusal extends Error {
   readonly reason: FcmReason;
-  readonly fields: readonly { readonly field: string; readonly description: string }[];
+  readonly fields: readonly FieldFault[];
 
-  constructor(reason: FcmReason, fields: FcmRefusal["fields"] = []) {
-    super(
-      fields.map(({ field, description }) => `${field}: ${description}`).join("; ") || SHAPES[reason].message,
-    );
+  constructor(reason: FcmReason, fields: readonly FieldFault[] = []) {
+    super(fields.map(({ description }) => description).join("\n") || SHAPES[reason].message);
     this.name = "FcmRefusal";
     this.reason = reason;
     this.fields = fields;
@@ -145,17 +190,23 @@ export class FcmRefusal extends Error {
 }
 
 /** Status, headers and body of a refusal. */
-export function refusalAnswer(reason: FcmReason, fields: FcmRefusal["fields"] = []) {
+export function refusalAnswer(reason: FcmReason, fields: readonly FieldFault[] = []) {
   const shape: Shape = SHAPES[reason];
-  const details =
-    fields.length === 0
-      ? shape.details
-      : [...shape.details, { "@type": BAD_REQUEST, fieldViolations: fields }];
+  const named = fields.length > 0;
+  const details = named
+    ? [...shape.details, { "@type": BAD_REQUEST, fieldViolations: fields }]
+    : shape.details;
+  const message = named ? fields.map(({ description }) => description).join("\n") : shape.message;
   return {
     status: shape.status,
     headers: { "content-type": "application/json; charset=UTF-8", ...shape.headers },
     body: JSON.stringify({
-      error: { code: shape.status, message: shape.message, status: shape.code, details },
+      error: {
+        code: shape.status,
+        message,
+        status: shape.code,
+        ...(details.length === 0 ? {} : { details }),
+      },
     }),
   };
 }

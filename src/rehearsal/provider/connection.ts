@@ -35,7 +35,8 @@ const REFUSED_STREAM = 7;
 /** Takes over a session and the TLS socket under it. */
 export function createConnection(session: ServerHttp2Session, socket: TLSSocket): Connection {
   let lastStreamId = Number.POSITIVE_INFINITY;
-  let frozen = false;
+  // Closed, aborted or frozen: nothing is read, judged or answered any more.
+  let silent = false;
   const reset = new Set<number>();
   const sendGoaway = session.goaway.bind(session);
   // Bun answers the client's own GOAWAY with one that names the newest stream; after ours with a lower id that
@@ -46,7 +47,7 @@ export function createConnection(session: ServerHttp2Session, socket: TLSSocket)
 
   const id = (stream: ServerHttp2Stream): number => stream.id ?? 0;
   const hears = (stream: ServerHttp2Stream): boolean =>
-    !frozen && !stream.destroyed && id(stream) <= lastStreamId && !reset.has(id(stream));
+    !silent && !stream.destroyed && id(stream) <= lastStreamId && !reset.has(id(stream));
 
   return {
     session,
@@ -70,16 +71,28 @@ export function createConnection(session: ServerHttp2Session, socket: TLSSocket)
       socket.write(rstStreamFrame(id(stream), code));
     },
     close() {
+      silent = true;
       socket.end();
     },
     abort() {
+      silent = true;
       socket.resetAndDestroy();
     },
     freeze() {
-      frozen = true;
-      socket.pause();
+      silent = true;
+      stopReading(socket);
     },
   };
+}
+
+/**
+ * Stops reading from the network. `socket.pause()` holds back data events only: Bun's HTTP/2 session reads beneath
+ * them and would go on answering PING and SETTINGS.
+ */
+function stopReading(socket: TLSSocket): void {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { pause?(): void } };
+  if (handle?.pause === undefined) throw new Error("this runtime's sockets cannot be frozen");
+  handle.pause();
 }
 
 /** What is left to do for a request after its misbehaviour, if it had one, was carried out. */
@@ -105,16 +118,7 @@ export function misbehave(
   stream: ServerHttp2Stream,
   what: Misbehaviour | undefined,
 ): Conduct {
-  if (what === undefined) return NORMAL;
-  switch (what.kind) {
-    case "answer":
-      return { ...NOTHING, answer: true, instead: what };
-    case "delay":
-      return { ...NORMAL, delayMs: what.ms };
-    case "lose-answer":
-      return { ...NORMAL, answer: false };
-    case "hang":
-      return NOTHING;
+  switch (what?.kind) {
     case "goaway": {
       const streamId = stream.id ?? 0;
       // Client streams have odd ids: the one before this one is two below.
@@ -139,5 +143,49 @@ export function misbehave(
     case "lower-streams":
       connection.allowStreams(what.to);
       return NORMAL;
+    default:
+      return withoutWire(what);
+  }
+}
+
+/** The same on HTTP/1.1, where what HTTP/2 says in a frame can only be a connection that ends. */
+export function misbehaveHttp1(socket: TLSSocket | undefined, what: Misbehaviour | undefined): Conduct {
+  switch (what?.kind) {
+    case "goaway":
+      if (what.processed === "answered") return { ...NORMAL, closeAfter: true };
+      if (what.processed === "unanswered") return { ...NORMAL, answer: false, closeAfter: true };
+      socket?.end();
+      return NOTHING;
+    case "reset-stream":
+    case "close":
+      socket?.end();
+      return NOTHING;
+    case "abort":
+      socket?.resetAndDestroy();
+      return NOTHING;
+    case "freeze":
+      if (socket !== undefined) stopReading(socket);
+      return NOTHING;
+    case "lower-streams":
+      return NORMAL;
+    default:
+      return withoutWire(what);
+  }
+}
+
+type Wireless = Extract<Misbehaviour, { readonly kind: "answer" | "delay" | "lose-answer" | "hang" }>;
+
+function withoutWire(what: Wireless | undefined): Conduct {
+  switch (what?.kind) {
+    case undefined:
+      return NORMAL;
+    case "answer":
+      return { ...NOTHING, answer: true, instead: what };
+    case "delay":
+      return { ...NORMAL, delayMs: what.ms };
+    case "lose-answer":
+      return { ...NORMAL, answer: false };
+    case "hang":
+      return NOTHING;
   }
 }

@@ -15,19 +15,36 @@ export interface RateLimiter {
   take(key: string, nowMs: number): number | undefined;
 }
 
-/** A limiter for any number of keys; a key is forgotten with its last event. */
+interface Window {
+  /** When each event happened, oldest first; those before `head` are out of the window. */
+  readonly times: number[];
+  head: number;
+}
+
+// Cutting the front off an array costs as much as its length, so it is done rarely.
+const CUT_AFTER = 1024;
+
+/** A limiter for any number of keys. */
 export function createRateLimiter(limit: RateLimit): RateLimiter {
-  const events = new Map<string, number[]>();
+  const windows = new Map<string, Window>();
   return {
     take(key, nowMs) {
-      const recent = (events.get(key) ?? []).filter((at) => at > nowMs - limit.windowMs);
-      const oldest = recent[0];
-      if (recent.length >= limit.count) {
-        events.set(key, recent);
+      const window = windows.get(key) ?? { times: [], head: 0 };
+      windows.set(key, window);
+      const { times } = window;
+      let oldest = times[window.head];
+      while (oldest !== undefined && oldest <= nowMs - limit.windowMs) {
+        window.head += 1;
+        oldest = times[window.head];
+      }
+      if (window.head > CUT_AFTER) {
+        times.splice(0, window.head);
+        window.head = 0;
+      }
+      if (times.length - window.head >= limit.count) {
         return oldest === undefined ? limit.windowMs : oldest + limit.windowMs - nowMs;
       }
-      recent.push(nowMs);
-      events.set(key, recent);
+      times.push(nowMs);
       return undefined;
     },
   };

@@ -5,8 +5,9 @@ import { createExchangeSimulator, type ExchangeSimulator } from "../ews/simulato
 import { createFcmSimulator, type FcmSimulator } from "../fcm/simulator.ts";
 import { createPhone, type Phone } from "../phone/phone.ts";
 import { fromApns, fromFcm } from "../phone/push.ts";
-import { createScore, type Happening, type Score } from "../score.ts";
-import type { PhoneResult } from "../summary.ts";
+import type { TunnelFault } from "../phone/registration-client.ts";
+import { type Addressee, createScore, type Happening, type Score } from "../score.ts";
+import { isRight, type PhoneResult } from "../summary.ts";
 import { APP, PROJECT, type Props, type ProviderUrls, writeConfig } from "./props.ts";
 import { createTraffic, type Traffic } from "./traffic.ts";
 
@@ -43,6 +44,11 @@ export interface Stage {
 // Every tenth phone is the second one of its mailbox's user, every third one also follows the calendar.
 const SHARED_EVERY = 10;
 const CALENDAR_EVERY = 3;
+// Every second phone tells which folder the inbox is; for the others it has to be learnt.
+const TELLS_INBOX_EVERY = 2;
+// Every seventh phone sits behind a tunnel that loses a fifth of all requests and answers.
+const FLAKY_EVERY = 7;
+const LOST_SHARE = 0.2;
 const ENROL_AT_ONCE = 8;
 const LOOK_MS = 50;
 
@@ -50,6 +56,7 @@ const LOOK_MS = 50;
 export async function setStage(options: StageOptions): Promise<Stage> {
   const { props, random, now } = options;
   const byToken = new Map<string, Phone>();
+  const addressees = new Map<string, Addressee>();
   const score = createScore(options.tell);
   const monotonic = () => performance.now();
   const fraction = () => random(4).readUInt32BE(0) / 2 ** 32;
@@ -81,9 +88,10 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   }
   exchange.observe({
     onPost(post) {
-      if (post.kind !== "events" || post.attempt > 0) return;
-      score.posted(post.mailbox, wordsFor(post.events.map((event) => event.kind)), post.sentAtMs);
+      const addressee = addressees.get(post.subscriptionId);
+      if (addressee !== undefined && post.attempt === 0) score.posted(post, addressee);
     },
+    onEnd: (subscription) => addressees.delete(subscription.id),
   });
 
   const loopback = (url: string) => url.replace("localhost", "127.0.0.1");
@@ -96,6 +104,11 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   };
   writeConfig(props, providers);
 
+  const flaky = (): TunnelFault | null => {
+    const chance = fraction();
+    if (chance >= LOST_SHARE) return null;
+    return chance < LOST_SHARE / 2 ? "request" : "answer";
+  };
   const phones = Array.from({ length: options.phones }, (_, n): Phone => {
     const platform = n % 2 === 0 ? "apns" : "fcm";
     const token = platform === "apns" ? createApnsToken(random) : createFcmToken(random);
@@ -104,6 +117,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const owner = n % SHARED_EVERY === SHARED_EVERY - 1 ? n - 1 : n;
     const mailbox = `mailbox-${owner + 1}`;
     if (owner === n) exchange.addMailbox(mailbox).createFolder("inbox", "projects");
+    const inboxId = exchange.mailbox(mailbox).folderId("inbox");
     const phone = createPhone({
       name: `phone-${n + 1}`,
       platform,
@@ -117,6 +131,11 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       exchange,
       random,
       now,
+      ...(n % TELLS_INBOX_EVERY === 0 ? { inboxId } : {}),
+      ...(n % FLAKY_EVERY === FLAKY_EVERY - 1 ? { tunnel: flaky } : {}),
+      onSubscribed(self, folder, subscriptionId) {
+        addressees.set(subscriptionId, { phone: self.name, folder, inboxId });
+      },
     });
     byToken.set(token, phone);
     return phone;
@@ -155,12 +174,12 @@ export async function setStage(options: StageOptions): Promise<Stage> {
         ...apns.violations().map(told("APNs")),
         ...fcm.violations().map(told("FCM")),
         ...exchange.statistics().violations.map(told("Exchange")),
+        ...phones.flatMap((phone) => phone.complaints),
       ];
     },
     async quiet(limitMs) {
       const until = monotonic() + limitMs;
-      const right = () =>
-        results().every((each) => each.badge === each.unread || (each.badge === null && !each.touched));
+      const right = () => score.missingWakes() === 0 && results().every(isRight);
       let delivered = false;
       void exchange.idle().then(() => {
         delivered = true;
@@ -172,12 +191,8 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     async stop() {
       traffic.stop();
       await exchange.stop();
+      await Promise.all(phones.map((phone) => phone.stop()));
       await Promise.all([apns.stop(), fcm.stop()]);
     },
   };
-}
-
-function wordsFor(kinds: readonly string[]): string {
-  const words = new Set(kinds.map((kind) => kind.replace(/Event$/, "")));
-  return [...words].join(" + ");
 }
