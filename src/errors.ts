@@ -95,7 +95,8 @@ export const CATALOGUE = {
   },
   not_running: {
     text: "No running node answers on the control socket.",
-    remedy: "Start the service, give its socket with --socket, or run the verb as root or in the service's group.",
+    remedy:
+      "Start the service, give its socket with --socket, or run the verb as root or in the service's group.",
   },
 
   // Listening

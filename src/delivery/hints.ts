@@ -26,6 +26,7 @@ const HINTS: Readonly<Record<string, string>> = {
   SERVICE_DISABLED: "Switch on the Firebase Cloud Messaging API for the project in the Google Cloud console.",
   THIRD_PARTY_AUTH_ERROR: "The APNs credential stored at Firebase for this app is missing or wrong.",
   UNAUTHENTICATED: "Google refuses the access token: check fcm.service_account.",
+  ACCESS_TOKEN_EXPIRED: "Google finds a fresh access token expired: check this server's clock (NTP).",
   ACCESS_TOKEN_SCOPE_INSUFFICIENT: "Google refuses the access token: check fcm.service_account.",
   ACCESS_TOKEN_TYPE_UNSUPPORTED:
     "Google refuses the access token: check fcm.service_account and fcm.token_url.",
@@ -40,7 +41,7 @@ const HINTS: Readonly<Record<string, string>> = {
 export function hintFor(pause: Pick<Pause, "why" | "reason">): string {
   switch (pause.why) {
     case "configuration":
-      return HINTS[pause.reason] ?? "Check this app's apns or fcm section.";
+      return known(pause.reason) ?? "Check this app's apns or fcm section.";
     case "unreachable":
       return "Check the network, DNS, firewall and egress.ca_file; ringing goes on by itself as soon as it works.";
     case "trouble":
@@ -54,5 +55,10 @@ export function hintFor(pause: Pick<Pause, "why" | "reason">): string {
 
 /** A reason as a metric label: known words only, so that no provider can invent time series. */
 export function reasonLabel(reason: string): string {
-  return HINTS[reason] === undefined ? "other" : reason;
+  return known(reason) === undefined ? "other" : reason;
+}
+
+// The reason is the provider's text: a word like "constructor" must not find what every object has.
+function known(reason: string): string | undefined {
+  return Object.hasOwn(HINTS, reason) ? HINTS[reason] : undefined;
 }

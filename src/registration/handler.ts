@@ -94,7 +94,7 @@ function readId(uuid: unknown): string {
   return uuid.toLowerCase();
 }
 
-/** Asked before Elysia is: it knows no 405, and a web Request cannot even be made with TRACE or CONNECT. */
+/** Asked before Elysia is, which answers a known path with another method like an unknown path. */
 function noRoute({ method, path }: HttpRequest): Problem | null {
   const allowed = allowedMethods(path);
   if (allowed === null) return { code: "not_found" };

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-const PHONES = 60;
+const PHONES = 40;
 const platformOf = (n: number) => (n % 2 === 0 ? "apns" : "fcm");
 const tokenOf = (n: number) => (n % 2 === 0 ? n.toString(16).padStart(64, "0") : `fcm:${n}`);
 

@@ -32,6 +32,7 @@ describe("the line that says an app is paused", () => {
   test("says something for a reason that nobody knows, which makes no new time series", () => {
     expect(fallback).toContain("section");
     expect(reasonLabel("something new")).toBe("other");
+    expect(reasonLabel("constructor")).toBe("other");
     expect(reasonLabel("BadTopic")).toBe("BadTopic");
   });
 

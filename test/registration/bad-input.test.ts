@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { connect } from "node:tls";
 import fc from "fast-check";
 import { type Api, ENROLMENT, newPhone, START, startApi, wish } from "./helpers.ts";
 
@@ -123,25 +122,6 @@ test("an id that is no UUID names the path's field on every route", async () => 
       expect([answer.status, answer.json.field]).toEqual([422, "uuid"]);
     }
   }
-});
-
-test("a method that no web request may have is refused like any other", async () => {
-  const answer = await new Promise<string>((resolve, reject) => {
-    const socket = connect({ port: api.port, host: "127.0.0.1", ca: api.certificate }, () =>
-      socket.write("TRACE /v1/discovery HTTP/1.1\r\nHost: push.test\r\nConnection: close\r\n\r\n"),
-    );
-    let text = "";
-    socket.on("data", (bytes) => {
-      text += bytes;
-    });
-    socket.on("end", () => {
-      socket.destroy();
-      resolve(text);
-    });
-    socket.on("error", reject);
-  });
-  expect(answer).toStartWith("HTTP/1.1 405 ");
-  expect(answer).toContain('"code":"method_not_allowed"');
 });
 
 const folder = (more: Record<string, unknown>) => good({ folders: [{ kind: "inbox", ...more }] });

@@ -1,6 +1,6 @@
 // The simulated APNs is right about senders: a client that nobody here wrote is accepted where Apple accepts it,
 // and refused where Apple refuses it.
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,11 +15,12 @@ import { APP, apnsKey, authority, random, startApns } from "./provider-helpers.t
 
 let apns: Awaited<ReturnType<typeof startApns>>;
 
-beforeAll(async () => {
+// A new one each time: every client makes a provider token of its own, and APNs does not like many.
+beforeEach(async () => {
   // The client signs with the time of the real clock.
   apns = await startApns({ now: Date.now, clientAuthority: authority.certificate });
 });
-afterAll(() => apns.simulator.stop());
+afterEach(() => apns.simulator.stop());
 
 interface Send {
   readonly token?: string;

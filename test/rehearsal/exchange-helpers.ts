@@ -4,10 +4,7 @@ import { createServer, type TLSSocket } from "node:tls";
 import { type Authority, createAuthority, issue } from "../../src/rehearsal/certificates.ts";
 import { createManualClock } from "../../src/rehearsal/ews/clock.ts";
 import type { EventKind } from "../../src/rehearsal/ews/notification.ts";
-import {
-  createExchangeSimulator,
-  type ExchangeSimulatorOptions,
-} from "../../src/rehearsal/ews/simulator.ts";
+import { createExchangeSimulator, type ExchangeSimulatorOptions } from "../../src/rehearsal/ews/simulator.ts";
 
 export interface Received {
   /** The whole request as read. */

@@ -2,11 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createAuthority, issue } from "../../src/rehearsal/certificates.ts";
-import {
-  type ChangeEvent,
-  renderError,
-  renderNotification,
-} from "../../src/rehearsal/ews/notification.ts";
+import { type ChangeEvent, renderError, renderNotification } from "../../src/rehearsal/ews/notification.ts";
 import { renderPostHead } from "../../src/rehearsal/ews/request.ts";
 import {
   authority,
