@@ -43,7 +43,10 @@ export function createLedger(
     const stored = rows.registration(id);
     if (stored === null || stored.kind === "idle") {
       // What was heard of folders whose registration has yet to arrive.
-      return { kind: "missing", folders: rows.folders(id).map((folder) => lazy.newest(registrationId, folder)) };
+      return {
+        kind: "missing",
+        folders: rows.folders(id).map((folder) => lazy.newest(registrationId, folder)),
+      };
     }
     if (stored.kind === "deleted") return { kind: "deleted", at: stored.at };
     return {

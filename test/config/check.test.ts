@@ -41,10 +41,10 @@ test("problems of the text, of the rules and of the files are told together, in 
   const { code, lines } = await check(text);
   expect(code).toBe(1);
   expect(lines).toEqual([
-    "i.yaml:6:94: listen.registration.tls.key: tls/reg.key can be read or changed by other users. Run: chmod 0600 tls/reg.key",
-    "i.yaml:8:37: listen.admin.port: the address and port are those of listen.exchange",
+    "i.yaml:6:87: listen.registration.tls.key: tls/reg.key can be read or changed by other users. Run: chmod 0600 tls/reg.key",
+    "i.yaml:8:38: listen.admin.port: the address and port are those of listen.exchange",
     expect.stringMatching(
-      /^i\.yaml:13:56: apps\[0\]\.apns\.key\.file: AuthKey\.p8: expected Apple's AuthKey/,
+      /^i\.yaml:13:51: apps\[0\]\.apns\.key\.file: AuthKey\.p8: expected Apple's AuthKey/,
     ),
     "i.yaml:14:29: apps[0].fcm.service_account: none.json cannot be read: there is no such file.",
     'i.yaml:15:5: apps[0].rnig: unknown key; did you mean "ring"?',

@@ -58,6 +58,13 @@ describe("the delivered configuration", () => {
   });
 });
 
+test("the shortest file of docs/configuration.md is good", () => {
+  const page = readFileSync(join(root, "docs", "configuration.md"), "utf8");
+  const block = /```yaml\n(public:[\s\S]+?)```/.exec(page)?.[1] ?? "";
+  expect(read(block).problems.map(formatProblem)).toEqual([]);
+  expect(read(block).config?.apps).toHaveLength(1);
+});
+
 test("every option says what it is and why its default is what it is", () => {
   for (const { path, schema } of options(ConfigSchema)) {
     const { title, description } = notesOf(schema);

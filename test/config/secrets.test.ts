@@ -83,12 +83,13 @@ describe("a file that others can read or change", () => {
   test("is accepted among systemd's credentials, which systemd guards", () => {
     const directory = workshop.path("credentials");
     workshop.write("credentials/enrolment", MATERIAL.enrolmentSecret, 0o444);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the text as it stands in the configuration
     const text = GOOD.replace("file: enrolment.secret", 'file: "${CREDENTIALS_DIRECTORY}/enrolment"');
     expect(load(text, { CREDENTIALS_DIRECTORY: directory }).enrolmentSecrets).toHaveLength(1);
+    // The same directory, spelt in another way.
+    const respelt = { CREDENTIALS_DIRECTORY: `${directory}/../credentials/` };
+    expect(load(text, respelt).enrolmentSecrets).toHaveLength(1);
     // A directory beside it whose name only starts the same is not among them.
-    expect(refusal(() => load(text, { CREDENTIALS_DIRECTORY: `${directory}/../credentials` })).code).toBe(
-      "none",
-    );
     workshop.write("credentials-2/enrolment", MATERIAL.enrolmentSecret, 0o444);
     const beside = GOOD.replace("file: enrolment.secret", "file: credentials-2/enrolment");
     expect(refusal(() => load(beside, { CREDENTIALS_DIRECTORY: directory })).code).toBe("secret_exposed");
