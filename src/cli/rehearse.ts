@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { parseDurationMs } from "../config/durations.ts";
 import { BellError } from "../errors.ts";
 import { seededRandom } from "../rehearsal/credentials.ts";
-import { createPlainView, createTerminalView } from "../rehearsal/live-view.ts";
+import { createPlainView, createTerminalView, type View } from "../rehearsal/live-view.ts";
+import type { Happening, Score } from "../rehearsal/score.ts";
 import { type ApplianceProcess, ownCommand, startProcess } from "../rehearsal/stage/appliance-process.ts";
 import { freePorts, makeProps, type Props } from "../rehearsal/stage/props.ts";
 import { type Stage, setStage } from "../rehearsal/stage/stage.ts";
-import { summarize, summaryText } from "../rehearsal/summary.ts";
+import { type Summary, summarize, summaryText } from "../rehearsal/summary.ts";
 
 export interface RehearseOptions {
   readonly for?: string;
@@ -38,99 +39,159 @@ export async function rehearse(options: RehearseOptions): Promise<number> {
   const random = options.seed === undefined ? randomBytes : seededRandom(options.seed);
   // In the system's directory for temporary files: a control socket's path may have 107 bytes only.
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-"));
-  let interrupted = false;
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      if (interrupted) {
-        running?.kill("SIGKILL");
-        process.exit(130);
-      }
-      interrupted = true;
-      end();
-    });
-  }
   let running: ApplianceProcess | null = null;
+  const leave = () => {
+    // Its process group is its own, so nothing else would end it.
+    running?.kill("SIGKILL");
+    if (!options.keep) rmSync(directory, { recursive: true, force: true });
+  };
+  const ending = listenForEnd(leave);
   let stage: Stage | null = null;
   try {
     const props = await makeProps(directory, await freePorts(), random);
+    // Nothing is shown before the phones are there.
     let view = createPlainView(
       () => {},
       () => new Date(),
     );
-    stage = await setStage({
-      props,
-      phones,
-      rate,
-      random,
-      now: Date.now,
-      tell: (happening) => view.show(happening),
-    });
-    const set = stage;
-    const heading = headingOf(props, set, options.simulatorsOnly);
-    const live = process.stdout.isTTY === true && !options.plain && !options.json;
-    const write = (text: string) => void process.stdout.write(text);
-    if (!options.json) write(`${heading.join("\n")}\n`);
-    if (!options.simulatorsOnly)
+    const tell = (happening: Happening) => view.show(happening);
+    stage = await setStage({ props, phones, rate, random, now: Date.now, tell });
+    const heading = headingOf(props, stage, options.simulatorsOnly);
+    if (!options.json || options.simulatorsOnly) note(options.json, heading.join("\n"));
+    if (!options.simulatorsOnly) {
       running = startProcess(ownCommand("serve", "--config", props.configFile), join(directory, "tmp"));
-    const appliance = running;
-    const up = await waitUntilUp(props, appliance, options.simulatorsOnly ? ended : null);
-    if (!up) {
-      if (interrupted) return 0;
-      return failedToStart(appliance, props);
     }
-    const startedAt = performance.now();
-    await set.enrolAll();
-    if (!options.json) {
-      view = live
-        ? createTerminalView(
-            write,
-            () => new Date(),
-            heading,
-            () => set.score,
-            () => process.stdout.columns ?? 100,
-          )
-        : createPlainView(write, () => new Date());
+    const failure = await open(props, stage, running, ending);
+    if (failure !== null) {
+      if (ending.asked()) return 0;
+      console.error(failure);
+      for (const text of running?.lastLines ?? []) console.error(`  ${text}`);
+      return 1;
     }
-    view.start();
-    set.traffic.start();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    if (limitMs !== null) timer = setTimeout(end, limitMs);
-    let died: number | string | null = null;
-    void appliance?.exited.then((code) => {
-      died = code;
-      end();
-    });
-    await ended;
-    clearTimeout(timer);
-    set.traffic.stop();
-    if (died === null) await set.quiet(QUIET_LIMIT_MS);
-    view.stop();
-    if (died !== null && appliance !== null) {
-      console.error(`The appliance ended during the rehearsal (${died}). Its last lines:`);
-      for (const text of appliance.lastLines) console.error(`  ${text}`);
-    }
-    const results = set.results();
-    const applianceExit =
-      appliance === null ? null : died === null ? await appliance.stop(STOP_LIMIT_MS) : `died ${died}`;
-    const summary = summarize({
-      seconds: (performance.now() - startedAt) / 1000,
-      notifications: set.score.notifications,
-      rings: set.score.rings,
-      latenciesMs: set.score.latenciesMs,
-      phones: results,
-      missingWakes: set.score.missingWakes(),
-      violations: set.violations(),
-      applianceExit,
-    });
+    if (!options.json) view = viewFor(options, stage.score, heading);
+    const summary = await play(stage, running, view, ending, limitMs);
     console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
     return summary.ok ? 0 : 1;
   } finally {
     await stage?.stop();
-    running?.kill("SIGKILL");
+    ending.stop();
+    leave();
     if (options.keep) console.error(`Kept ${directory}`);
-    else rmSync(directory, { recursive: true, force: true });
   }
+}
+
+interface Ending {
+  readonly ended: Promise<void>;
+  /** Ends the rehearsal in order. */
+  end(): void;
+  /** Whether a person asked for it. */
+  asked(): boolean;
+  stop(): void;
+}
+
+/** The first signal ends the rehearsal in order, a second one at once. */
+function listenForEnd(leave: () => void): Ending {
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  let asked = false;
+  const onSignal = () => {
+    if (asked) process.exit(130);
+    asked = true;
+    end();
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  // However this process ends, the appliance and the keys do not stay behind.
+  process.on("exit", leave);
+  return {
+    ended,
+    end,
+    asked: () => asked,
+    stop() {
+      for (const signal of signals) process.off(signal, onSignal);
+      process.off("exit", leave);
+    },
+  };
+}
+
+/** Waits for the appliance and registers the phones. Returns what went wrong, or null. */
+async function open(
+  props: Props,
+  stage: Stage,
+  appliance: ApplianceProcess | null,
+  ending: Ending,
+): Promise<string | null> {
+  const over = Promise.race([ending.ended, ...(appliance === null ? [] : [appliance.exited])]);
+  if (!(await waitUntilUp(props, appliance !== null, over))) {
+    return `The appliance did not start with ${props.configFile}. Its last lines:`;
+  }
+  const enrolled = stage.enrolAll().then(
+    () => null,
+    (error: unknown) =>
+      `The phones could not register: ${error instanceof Error ? error.message : error}. The appliance's last lines:`,
+  );
+  const ended = over.then(() => "The appliance ended while the phones registered. Its last lines:");
+  return Promise.race([enrolled, ended]);
+}
+
+/** Runs the traffic until the end is asked for, then waits for what is on its way and ends the appliance. */
+async function play(
+  stage: Stage,
+  appliance: ApplianceProcess | null,
+  view: View,
+  ending: Ending,
+  limitMs: number | null,
+): Promise<Summary> {
+  const startedAt = performance.now();
+  let died: number | string | null = null;
+  void appliance?.exited.then((code) => {
+    died ??= code;
+    ending.end();
+  });
+  const timer = limitMs === null ? undefined : setTimeout(ending.end, limitMs);
+  view.start();
+  stage.traffic.start();
+  await ending.ended;
+  clearTimeout(timer);
+  stage.traffic.stop();
+  const diedWith = died as number | string | null;
+  if (diedWith === null) await stage.quiet(QUIET_LIMIT_MS);
+  view.stop();
+  if (diedWith !== null) {
+    console.error(`The appliance ended during the rehearsal (${diedWith}). Its last lines:`);
+    for (const text of appliance?.lastLines ?? []) console.error(`  ${text}`);
+  }
+  const phones = stage.results();
+  const exit = diedWith === null ? ((await appliance?.stop(STOP_LIMIT_MS)) ?? null) : `died: ${diedWith}`;
+  const { notifications, rings, latenciesMs } = stage.score;
+  return summarize({
+    seconds: (performance.now() - startedAt) / 1000,
+    notifications,
+    rings,
+    latenciesMs,
+    phones,
+    missingWakes: stage.score.missingWakes(),
+    violations: stage.violations(),
+    applianceExit: exit,
+  });
+}
+
+function viewFor(options: RehearseOptions, score: Score, heading: readonly string[]): View {
+  const write = (text: string) => void process.stdout.write(text);
+  const now = () => new Date();
+  if (process.stdout.isTTY !== true || options.plain) return createPlainView(write, now);
+  return createTerminalView(
+    write,
+    now,
+    heading,
+    () => score,
+    () => process.stdout.columns ?? 100,
+  );
+}
+
+/** With `--json` standard output is for the summary alone. */
+function note(json: boolean, text: string): void {
+  if (json) console.error(text);
+  else console.log(text);
 }
 
 function headingOf(props: Props, stage: Stage, alone: boolean): string[] {
@@ -151,22 +212,17 @@ function headingOf(props: Props, stage: Stage, alone: boolean): string[] {
   ];
 }
 
-/** Waits until the appliance is ready; false if it died, took too long, or `cancelled` came first. */
-async function waitUntilUp(
-  props: Props,
-  appliance: ApplianceProcess | null,
-  cancelled: Promise<void> | null,
-): Promise<boolean> {
-  let over = false;
-  void appliance?.exited.then(() => {
-    over = true;
-  });
-  void cancelled?.then(() => {
-    over = true;
+/**
+ * Waits until the appliance is ready; false if it took too long or `over` came first.
+ * @param own whether it was started here; one that somebody starts by hand has all the time
+ */
+async function waitUntilUp(props: Props, own: boolean, over: Promise<unknown>): Promise<boolean> {
+  let given = false;
+  void over.then(() => {
+    given = true;
   });
   const until = performance.now() + START_LIMIT_MS;
-  // Without an own appliance there is no hurry: somebody starts one by hand.
-  while (!over && (appliance === null || performance.now() < until)) {
+  while (!given && (!own || performance.now() < until)) {
     try {
       const response = await fetch(`${props.urls.admin}/readyz`, { signal: AbortSignal.timeout(1000) });
       if (response.ok) return true;
@@ -176,12 +232,6 @@ async function waitUntilUp(
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   return false;
-}
-
-function failedToStart(appliance: ApplianceProcess | null, props: Props): number {
-  console.error(`The appliance did not start with ${props.configFile}. Its last lines:`);
-  for (const text of appliance?.lastLines ?? []) console.error(`  ${text}`);
-  return 1;
 }
 
 function duration(text: string): number {

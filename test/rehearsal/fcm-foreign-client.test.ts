@@ -17,7 +17,7 @@ afterEach(() => fcm.simulator.stop());
 interface Send {
   readonly message: Readonly<Record<string, unknown>>;
   readonly dryRun?: boolean;
-  readonly http2?: boolean;
+  readonly overHttp2?: boolean;
 }
 interface Result {
   readonly name?: string;
@@ -47,7 +47,7 @@ test("firebase-admin is accepted over HTTP/1.1 and HTTP/2, and the phone hears o
   const results = await send([
     { message: mail },
     { message: { data: { reason: "changed", unread: "2" } } },
-    { message: { ...mail, data: { reason: "mail", unread: "4" } }, http2: true },
+    { message: { ...mail, data: { reason: "mail", unread: "4" } }, overHttp2: true },
   ]);
   for (const { name } of results) expect(name).toMatch(new RegExp(`^projects/${PROJECT}/messages/.+`));
   expect(fcm.simulator.history(fcm.token)).toMatchObject([
@@ -71,7 +71,7 @@ test("firebase-admin understands why a token is refused", async () => {
   fcm.simulator.devices.unregister(gone);
   fcm.simulator.devices.reassign(foreign);
   const sends = [gone, foreign, createFcmToken(random)].map((token) => ({ message: { ...mail, token } }));
-  const codes = (await send([...sends, ...sends.map((each) => ({ ...each, http2: true }))])).map(
+  const codes = (await send([...sends, ...sends.map((each) => ({ ...each, overHttp2: true }))])).map(
     ({ code }) => code,
   );
   const expected = [

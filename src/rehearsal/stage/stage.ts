@@ -41,11 +41,13 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-// Every tenth phone is the second one of its mailbox's user, every third one also follows the calendar.
+// Every tenth phone is the second one of its mailbox's user.
 const SHARED_EVERY = 10;
-const CALENDAR_EVERY = 3;
-// Every second phone tells which folder the inbox is; for the others it has to be learnt.
-const TELLS_INBOX_EVERY = 2;
+// Of four phones the first two, one of each platform, also follow the calendar.
+const CALENDAR_OF = 4;
+const CALENDAR_FIRST = 2;
+// Every third phone tells which folder the inbox is; for the others it has to be learnt.
+const TELLS_INBOX_EVERY = 3;
 // Every seventh phone sits behind a tunnel that loses a fifth of all requests and answers.
 const FLAKY_EVERY = 7;
 const LOST_SHARE = 0.2;
@@ -123,7 +125,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       platform,
       app: APP,
       mailbox,
-      folders: n % CALENDAR_EVERY === 0 ? ["inbox", "calendar"] : ["inbox"],
+      folders: n % CALENDAR_OF < CALENDAR_FIRST ? ["inbox", "calendar"] : ["inbox"],
       token,
       registrationUrl: props.urls.registration,
       ca: props.ca,

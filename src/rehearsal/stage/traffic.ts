@@ -46,8 +46,8 @@ export function createTraffic(
     else if (item !== undefined && chance < 0.3) box.remove(item.id);
     else if (item !== undefined && chance < 0.35) box.move(item.id, "inbox/projects");
     else if (chance < 0.42) box.deliver("inbox/projects");
-    else if (chance < 0.5) box.changeCalendar();
-    else if (chance < 0.53) box.touchFolder("inbox");
+    else if (chance < 0.54) box.changeCalendar();
+    else if (chance < 0.57) box.touchFolder("inbox");
     else box.deliver();
   }
 
