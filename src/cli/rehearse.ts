@@ -68,7 +68,7 @@ export async function rehearse(options: RehearseOptions): Promise<number> {
       for (const text of running?.lastLines ?? []) console.error(`  ${text}`);
       return 1;
     }
-    if (!options.json) view = viewFor(options, stage.score, heading);
+    if (!options.json) view = viewFor(options, stage.score);
     const summary = await play(stage, running, view, ending, limitMs);
     console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
     return summary.ok ? 0 : 1;
@@ -175,16 +175,15 @@ async function play(
   });
 }
 
-function viewFor(options: RehearseOptions, score: Score, heading: readonly string[]): View {
+function viewFor(options: RehearseOptions, score: Score): View {
   const write = (text: string) => void process.stdout.write(text);
   const now = () => new Date();
   if (process.stdout.isTTY !== true || options.plain) return createPlainView(write, now);
   return createTerminalView(
     write,
     now,
-    heading,
     () => score,
-    () => process.stdout.columns ?? 100,
+    () => ({ columns: process.stdout.columns || 100, rows: process.stdout.rows || 24 }),
   );
 }
 

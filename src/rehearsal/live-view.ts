@@ -10,6 +10,9 @@ export interface View {
 
 const REDRAW_MS = 250;
 const SHOWN_LINES = 14;
+const LEAST_LINES = 3;
+// What stands around them, and the row of the cursor.
+const OTHER_LINES = 6;
 // Rings that the shown percentiles are taken from.
 const RECENT = 500;
 
@@ -37,18 +40,20 @@ export function createPlainView(write: (text: string) => void, now: () => Date):
   };
 }
 
-/**
- * Redrawn in place. Clears nothing above it, so that what was on the terminal before stays.
- * @param heading lines that stay on top (which URLs to open)
- */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Redrawn in place. Clears nothing above it, so that what was on the terminal before (the URLs) stays. */
 export function createTerminalView(
   write: (text: string) => void,
   now: () => Date,
-  heading: readonly string[],
-  score: () => Score,
-  columns: () => number,
+  score: () => Pick<Score, "notifications" | "rings" | "latenciesMs">,
+  size: () => TerminalSize,
 ): View {
   const last: string[] = [];
+  let shown = 0;
   let timer: ReturnType<typeof setInterval> | null = null;
   let drawn = 0;
 
@@ -60,8 +65,9 @@ export function createTerminalView(
       return value === null ? "-" : `${value.toFixed(1)} ms`;
     };
     const counts = `${notifications} notifications, ${rings} rings; lately p50 ${ms(0.5)}, p99 ${ms(0.99)}`;
-    const lines = ["", ...heading, "", counts, "", ...last, "", "Ctrl-C ends it."];
-    const width = Math.max(20, columns() - 1);
+    // All lines are there from the start, so that the view keeps its height.
+    const lines = ["", counts, "", ...last, ...Array(shown - last.length).fill(""), "", "Ctrl-C ends it."];
+    const width = Math.max(20, size().columns - 1);
     // Up to where the view began, then each line anew (ECMA-48: CUU, EL).
     const up = drawn === 0 ? "" : `\x1b[${drawn}A`;
     write(up + lines.map((text) => `\x1b[2K${text.slice(0, width)}\n`).join(""));
@@ -71,11 +77,11 @@ export function createTerminalView(
   return {
     show(happening) {
       last.push(line(happening, now()));
-      if (last.length > SHOWN_LINES) last.shift();
+      if (last.length > shown) last.shift();
     },
     start() {
-      // All lines are there from the start, so that the view keeps its height.
-      while (last.length < SHOWN_LINES) last.push("");
+      // A view taller than the terminal could not be redrawn: the cursor does not go above the first row.
+      shown = Math.max(LEAST_LINES, Math.min(SHOWN_LINES, size().rows - OTHER_LINES));
       draw();
       timer = setInterval(draw, REDRAW_MS);
     },
