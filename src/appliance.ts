@@ -1,67 +1,80 @@
 // The whole life of the appliance on one page: builds the parts, starts them in order, stops them in reverse.
 import { existsSync } from "node:fs";
 import { BUILD, TEST_HOOKS } from "./build-info.ts";
+import { type Comparison, compareSettings, type Settings } from "./config/change.ts";
 import type { Config, Secrets } from "./config/types.ts";
 import { createDispatcher } from "./delivery/dispatcher.ts";
 import { createSenders } from "./delivery/senders.ts";
 import { BellError } from "./errors.ts";
-import { createExchangeHandler } from "./exchange/listener.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "./keys/key-file.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import type { Keyring } from "./keys/types.ts";
-import { createListener, type Listener, type ListenerOptions } from "./net/listener.ts";
-import { loadTls } from "./net/tls.ts";
-import { createAdminHandler } from "./ops/admin.ts";
-import { createControlServer } from "./ops/control.ts";
+import { createListeners } from "./listeners.ts";
+import { createClockWatch } from "./ops/clock-watch.ts";
+import { type ControlHandler, createControlServer } from "./ops/control.ts";
 import { createGauges } from "./ops/gauges.ts";
-import { answerHealth, type Check, HEALTH_PATHS } from "./ops/health.ts";
+import { answerHealth, type Check } from "./ops/health.ts";
+import { createIdleSweep } from "./ops/idle-sweep.ts";
 import type { Logger } from "./ops/log.ts";
 import { createLoopLag } from "./ops/loop-lag.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import type { NodeStatus } from "./ops/status.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
-import { createRegistrationHandler } from "./registration/handler.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
+import { withDefect } from "./test-hooks.ts";
 
 export interface Appliance {
   /** The ports that the listeners got, by name. */
   readonly ports: Readonly<Record<string, number>>;
+  /**
+   * Takes over a new configuration as far as a running node can, all of it or nothing.
+   * @param secrets read for `config`; its certificates are read here
+   * @returns what has changed, and what it runs with now
+   * @throws BellError of a certificate or key that cannot be used; nothing has changed then
+   */
+  reload(config: Config, secrets: Secrets): Comparison;
   /** Stops accepting, lets what is in flight end for up to `graceMs`, and closes the database. */
   stop(graceMs: number): Promise<void>;
 }
 
-// Registrations fall idle by the day, so once an hour is soon enough. Milliseconds.
-const SWEEP_MS = 3_600_000;
-
 /**
  * Starts everything. If a part does not start, those before it are stopped again.
+ * @param verbs that the control socket answers besides its own
  * @throws BellError of the part that could not start
  */
-export async function startAppliance(config: Config, secrets: Secrets, log: Logger): Promise<Appliance> {
+export async function startAppliance(
+  config: Config,
+  secrets: Secrets,
+  log: Logger,
+  verbs: Readonly<Record<string, ControlHandler>> = {},
+): Promise<Appliance> {
+  let settings: Settings = { config, secrets };
   const now = Date.now;
   const monotonicNow = () => performance.now();
   const startedAt = monotonicNow();
   const metrics = createMetrics(BUILD);
   const watch = createStoreWatch(log, metrics, now);
   const keyring = openKeyring(config, log, now());
-  const store = createStore({
+  const sound = createStore({
     path: config.store.path,
     keyring,
     now,
     events: watch,
     reserveBytes: RESERVE_BYTES,
+    mergeChangesMs: config.ringing.mergeChangesMs,
     synchronous: TEST_HOOKS && process.env.INBOXBELL_TEST_SYNCHRONOUS === "OFF" ? "OFF" : "FULL",
   });
-  const senders = createSenders({ config, secrets, now, monotonicNow, random: Math.random });
+  const store = TEST_HOOKS ? withDefect(sound, process.env.INBOXBELL_TEST_DEFECT) : sound;
+  const clocks = { now, monotonicNow, random: Math.random };
+  let senders = createSenders({ ...settings, ...clocks });
   const dispatcher = createDispatcher({
     store,
     senders,
     keyring,
     log,
     metrics,
-    now,
-    monotonicNow,
-    random: Math.random,
+    stalledAfterMs: config.ringing.stalledAfterMs,
+    ...clocks,
   });
   store.onDue((news) => dispatcher.notify(news));
 
@@ -82,6 +95,21 @@ export async function startAppliance(config: Config, secrets: Secrets, log: Logg
       },
     },
     {
+      name: "delivery",
+      // Neither does a restart help when rings do not get through.
+      essential: false,
+      look: () => {
+        const names = dispatcher.stalled().map((each) => `${each.app} on ${each.provider}`);
+        return {
+          ok: names.length === 0,
+          detail:
+            names.length === 0
+              ? "no app's rings stand still"
+              : `rings are due and none is accepted: ${names.join(", ")}`,
+        };
+      },
+    },
+    {
       name: "event loop",
       essential: false,
       look: () => ({ ok: lag.seconds < 1, detail: `${lag.seconds.toFixed(3)} s late` }),
@@ -90,68 +118,16 @@ export async function startAppliance(config: Config, secrets: Secrets, log: Logg
   const lag = createLoopLag(monotonicNow, (seconds) => metrics.eventLoopLagSeconds.set(seconds));
   const gauges = createGauges(metrics, () => store.counts(now()), now);
 
-  const common: Pick<ListenerOptions, "healthPaths" | "healthHandler" | "log" | "metrics"> = {
-    healthPaths: HEALTH_PATHS,
-    healthHandler: ({ method, path, query }) =>
-      answerHealth(method, path, query, checks, role) ?? { status: 404 },
+  const listeners = createListeners({
+    settings,
+    store,
+    keyring,
     log,
     metrics,
-  };
-  const tls = (name: string, files: Config["listen"]["registration"]["tls"]) => {
-    if (files === null) return null;
-    const identity = loadTls(files, now());
-    metrics.credentialExpirySeconds.set({ name }, (identity.expiresAt - now()) / 1000);
-    return identity;
-  };
-  const { registration, exchange, admin } = config.listen;
-  const listeners: readonly {
-    readonly name: string;
-    readonly address: string;
-    readonly listener: Listener;
-  }[] = [
-    {
-      name: "registration",
-      address: registration.address,
-      listener: createListener({
-        ...common,
-        ...registration,
-        name: "registration",
-        tls: tls("registration", registration.tls),
-        handler: createRegistrationHandler({ store, keyring, config, secrets, log, metrics, now }),
-      }),
-    },
-    {
-      name: "exchange",
-      address: exchange.address,
-      listener: createListener({
-        ...common,
-        ...exchange,
-        name: "exchange",
-        tls: tls("exchange", exchange.tls),
-        handler: createExchangeHandler({
-          store,
-          keyring,
-          config: { sharedRoute: exchange.sharedRoute, unknownGraceMs: config.subscriptions.unknownGraceMs },
-          log,
-          metrics,
-          now,
-        }),
-      }),
-    },
-    {
-      name: "admin",
-      address: admin.address,
-      listener: createListener({
-        ...common,
-        ...admin,
-        name: "admin",
-        tls: null,
-        allow: [],
-        handler: createAdminHandler(metrics, gauges.refresh),
-      }),
-    },
-  ];
-  const ports: Record<string, number> = {};
+    health: ({ method, path, query }) => answerHealth(method, path, query, checks, role) ?? { status: 404 },
+    refreshGauges: gauges.refresh,
+    now,
+  });
 
   async function status(): Promise<NodeStatus> {
     const counts = await gauges.counts();
@@ -163,12 +139,7 @@ export async function startAppliance(config: Config, secrets: Secrets, log: Logg
       uptimeSeconds: Math.round((monotonicNow() - startedAt) / 1000),
       ready: looked.every((check) => check.ok || !check.essential),
       checks: looked.map(({ name, ok, detail }) => ({ name, ok, detail })),
-      listeners: listeners.map(({ name, address, listener }) => ({
-        name,
-        address,
-        port: ports[name] ?? 0,
-        connections: listener.connections,
-      })),
+      listeners: listeners.status(),
       registrations: counts.registrations,
       subscriptions: counts.subscriptions,
       owed: counts.owed,
@@ -176,53 +147,64 @@ export async function startAppliance(config: Config, secrets: Secrets, log: Logg
       paused: dispatcher.paused(),
     };
   }
-  const control = createControlServer(config.control.socket, { ping: () => "pong", status });
+  const control = createControlServer(config.control.socket, { ping: () => "pong", status, ...verbs }, log);
 
-  let sweeper: ReturnType<typeof setInterval> | null = null;
-  function sweep(): void {
-    store
-      .sweep(now(), config.retention.idleRegistrationMs)
-      .then(
-        (count) =>
-          count > 0 && log.info({ count }, "Registrations fell idle: their apps did not renew them."),
-      )
-      .catch((error: unknown) =>
-        log.warn({ reason: String(error) }, "Idle registrations could not be removed."),
-      );
+  const idle = createIdleSweep({
+    sweep: () => store.sweep(now(), settings.config.retention.idleRegistrationMs),
+    log,
+    monotonicNow,
+  });
+  const clock = createClockWatch(now, monotonicNow, (deltaMs) => {
+    log.warn({ seconds: deltaMs / 1000 }, "The clock was set; what waits is timed anew.");
+    idle.clockJumped(deltaMs);
+    store.clockJumped(deltaMs).then(dispatcher.lookAgain, (error: unknown) => {
+      log.warn({ reason: String(error) }, "What waits could not be timed anew.");
+    });
+  });
+
+  function reload(nextConfig: Config, nextSecrets: Secrets): Comparison {
+    const compared = compareSettings(settings, { config: nextConfig, secrets: nextSecrets });
+    const prepared = listeners.prepare(compared.settings, compared.changes);
+    const nextSenders = createSenders({ ...compared.settings, ...clocks }, senders);
+    // Everything that can fail is above.
+    prepared.apply();
+    dispatcher.replaceSenders(nextSenders);
+    senders = nextSenders;
+    settings = compared.settings;
+    return { changes: prepared.changes, settings };
   }
 
   // What was started, to be stopped in reverse. Accepting comes last, so that nothing is answered by half a node.
+  let ports: Readonly<Record<string, number>>;
   const started: ((graceMs: number) => Promise<void>)[] = [];
   async function stop(graceMs: number): Promise<void> {
-    for (const stopPart of started.splice(0).reverse()) await stopPart(graceMs);
+    const until = monotonicNow() + graceMs;
+    for (const stopPart of started.splice(0).reverse()) await stopPart(Math.max(0, until - monotonicNow()));
   }
   try {
     await store.start();
     started.push(() => store.stop());
-    sweeper = setInterval(sweep, SWEEP_MS);
     lag.start();
+    clock.start();
     started.push(async () => {
-      if (sweeper !== null) clearInterval(sweeper);
+      idle.stop();
+      clock.stop();
       lag.stop();
     });
     dispatcher.start();
     started.push((graceMs) => dispatcher.stop(graceMs));
     await control.start();
     started.push(() => control.stop());
-    for (const { name, listener } of listeners) {
-      ports[name] = (await listener.start()).port;
-    }
-    started.push(async (graceMs) => {
-      await Promise.all(listeners.map(({ listener }) => listener.stop(graceMs)));
-    });
+    ports = await listeners.start();
+    // Half of the time at most is theirs: a slow client must not use up what rings in flight need.
+    started.push((graceMs) => listeners.stop(graceMs / 2));
   } catch (error) {
-    await Promise.all(listeners.map(({ listener }) => listener.stop(0)));
     await stop(0);
     throw error;
   }
-  sweep();
+  idle.start();
   log.info({ node: config.node, ...BUILD, ...ports }, "Ready.");
-  return { ports, stop };
+  return { ports, reload, stop };
 }
 
 /** Reads the key file, or makes one when there is no database yet either. */

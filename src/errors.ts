@@ -99,6 +99,11 @@ export const CATALOGUE = {
       "Start the service, give its socket with --socket, or run the verb as root or in the service's group.",
   },
 
+  stopping: {
+    text: "The node is stopping.",
+    remedy: "Start it again once it has stopped; it reads its configuration then.",
+  },
+
   // Listening
   listen_in_use: {
     text: "The address and port are already in use.",
@@ -118,6 +123,11 @@ export const CATALOGUE = {
     status: 400,
     text: "The body is not JSON in UTF-8.",
     remedy: "Send one JSON object, encoded in UTF-8.",
+  },
+  http_malformed: {
+    text: "The request is not HTTP/1.1 as this server takes it.",
+    remedy:
+      "Look at the app's HTTP library and at what lies between the app and this server. Sending it again does not help.",
   },
   unauthorized: {
     status: 401,
@@ -174,6 +184,11 @@ export const CATALOGUE = {
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof CATALOGUE;
+
+/** Whether a text is a code of the catalogue. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(CATALOGUE, text);
+}
 
 /** An error of the catalogue, with a sentence that names the file, key or value concerned. */
 export class BellError extends Error {

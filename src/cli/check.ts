@@ -1,8 +1,11 @@
 // `check`: the configuration and the files it names, with every problem at once. Exit 0 good, 1 not.
+import { existsSync } from "node:fs";
 import { examineFiles } from "../config/examine.ts";
 import { type ConfigReading, readConfig } from "../config/load.ts";
-import { byPosition, type ConfigProblem, type Finding, formatProblem } from "../config/problems.ts";
+import { byPosition, type ConfigProblem, type Finding, finding, formatProblem } from "../config/problems.ts";
+import type { FileMention } from "../config/walk.ts";
 import { type BellError, isBellError } from "../errors.ts";
+import { readKeyFile } from "../keys/key-file.ts";
 
 /**
  * Prints every problem, then the warnings, then how many problems there are.
@@ -36,12 +39,32 @@ function examineAll(path: string): Report {
     return { problems: [unreadable(path, error)], warnings: [] };
   }
   const examined = examineFiles(reading.files, process.env, Date.now());
+  const keys = keyFileFinding(reading.files, examined.problems);
   const named = (findings: readonly Finding[]) =>
     findings.map((found): ConfigProblem => ({ file: reading.file, ...found }));
   return {
-    problems: [...reading.problems, ...named(examined.problems)].sort(byPosition),
+    problems: [...reading.problems, ...named(examined.problems), ...named(keys)].sort(byPosition),
     warnings: [...reading.warnings, ...named(examined.warnings)].sort(byPosition),
   };
+}
+
+/** What `serve` would find wrong with the key file: damaged, or missing beside a database. */
+function keyFileFinding(files: readonly FileMention[], known: readonly Finding[]): Finding[] {
+  const keys = files.find(({ role }) => role === "keys");
+  if (keys === undefined || known.some(({ keyPath }) => keyPath === keys.keyPath)) return [];
+  if (existsSync(keys.path)) {
+    try {
+      readKeyFile(keys.path);
+      return [];
+    } catch (error) {
+      if (!isBellError(error)) throw error;
+      return [finding(error.code, keys.at, keys.keyPath, error.message)];
+    }
+  }
+  const store = files.find(({ role }) => role === "store");
+  if (store === undefined || !existsSync(store.path)) return [];
+  const message = `there is a database (${store.path}) but no key file (${keys.path})`;
+  return [finding("keys_missing", keys.at, keys.keyPath, message)];
 }
 
 function unreadable(file: string, error: BellError): ConfigProblem {

@@ -4,6 +4,7 @@ import { BellError } from "../errors.ts";
 import { check } from "./check.ts";
 import { healthcheck } from "./healthcheck.ts";
 import { rehearse } from "./rehearse.ts";
+import { reload } from "./reload.ts";
 import { outcome } from "./run.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
@@ -13,7 +14,7 @@ const DEFAULT_CONFIG = "/etc/inboxbell/inboxbell.yaml";
 const DEFAULT_SOCKET = "/run/inboxbell/control.sock";
 
 // Known by name, so that the answer is a sentence and not "unknown command".
-const UNAVAILABLE: Readonly<Record<string, string>> = {
+export const UNAVAILABLE: Readonly<Record<string, string>> = {
   setup: "write a configuration step by step",
   doctor: "examine every hop",
   why: "tell why a phone was silent",
@@ -24,7 +25,6 @@ const UNAVAILABLE: Readonly<Record<string, string>> = {
   restore: "restore a backup",
   migrate: "migrate the database",
   pair: "join, switch and watch a pair",
-  reload: "reload the configuration",
   completion: "print completions for a shell",
 };
 
@@ -55,6 +55,10 @@ export function createProgram(): Command {
     .addOption(socket())
     .addOption(json())
     .action(ends(status));
+  verb("reload", "have the running node read its configuration and the files it names again")
+    .addOption(socket())
+    .addOption(json())
+    .action(ends(reload));
   verb("healthcheck", "ask the running node whether it is ready; for container and service managers")
     .addOption(config())
     .addOption(json())

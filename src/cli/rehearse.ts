@@ -28,7 +28,7 @@ export interface RehearseOptions {
 const START_LIMIT_MS = 30_000;
 const LOOK_MS = 100;
 // After the traffic has ended: what is on its way arrives within milliseconds unless something is wrong.
-const QUIET_LIMIT_MS = 10_000;
+const QUIET_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 20_000;
 
 /** @returns 0 only if nothing was lost, no rule was broken, and the appliance ended well */

@@ -1,8 +1,10 @@
-// `serve`: runs the appliance until it is told to stop. One signal ends it in order, a second one at once.
-import { startAppliance } from "../appliance.ts";
+// `serve`: runs the appliance until it is told to stop. One signal ends it in order, a second one at once; SIGHUP
+// reloads its configuration.
+import { type Appliance, startAppliance } from "../appliance.ts";
 import { loadConfig } from "../config/load.ts";
 import { loadSecrets } from "../config/secrets.ts";
 import { createLogger } from "../ops/log.ts";
+import { createReloader } from "../reload.ts";
 
 // What is in flight at a stop may take this long; the rest stays owed in the database. Milliseconds. Less than
 // the 90 s after which systemd kills.
@@ -20,6 +22,24 @@ export async function serve(options: { readonly config: string }): Promise<numbe
     const stack = reason instanceof Error ? reason.stack : String(reason);
     log.error({ stack }, "A rejection reached nobody; the node goes on.");
   });
+  const { promise: running, resolve: isRunning } = Promise.withResolvers<Appliance>();
+  const reloader = createReloader({
+    file: options.config,
+    env: process.env,
+    log,
+    now: Date.now,
+    async apply(settings) {
+      // Asked for while the node still starts, it waits.
+      const { changes, settings: taken } = (await running).reload(settings.config, settings.secrets);
+      log.setLevel(taken.config.log.level);
+      return changes;
+    },
+  });
+  process.on("SIGHUP", () => {
+    reloader.reload("SIGHUP").catch((error: unknown) => {
+      log.warn({ reason: String(error) }, "A reload was asked for and not done.");
+    });
+  });
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     let first = true;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -34,9 +54,13 @@ export async function serve(options: { readonly config: string }): Promise<numbe
       });
     }
   });
-  const appliance = await startAppliance(config, secrets, log);
+  const appliance = await startAppliance(config, secrets, log, {
+    reload: () => reloader.reload("control socket"),
+  });
+  isRunning(appliance);
   const signal = await stopped;
   log.info({ signal }, "Stopping: no new requests, rings in flight may finish.");
+  await reloader.close();
   await appliance.stop(GRACE_MS);
   log.info({}, "Stopped.");
   return 0;

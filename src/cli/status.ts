@@ -1,9 +1,10 @@
 // `status`: the running node in one screen.
-import { askNode } from "../ops/control.ts";
-import type { NodeStatus } from "../ops/status.ts";
+import { askNode, notInboxbell } from "../ops/control.ts";
+import { isNodeStatus, type NodeStatus } from "../ops/status.ts";
 
 export async function status(options: { readonly socket: string; readonly json: boolean }): Promise<number> {
-  const answer = (await askNode(options.socket, "status")) as NodeStatus;
+  const answer = await askNode(options.socket, "status");
+  if (!isNodeStatus(answer)) throw notInboxbell(options.socket);
   console.log(options.json ? JSON.stringify(answer, null, 2) : statusText(answer));
   return answer.ready ? 0 : 1;
 }
@@ -32,7 +33,7 @@ export function statusText(status: NodeStatus): string {
       "subscriptions",
       Object.entries(status.subscriptions)
         .map(([state, count]) => `${count} ${state}`)
-        .join(", "),
+        .join(", ") || "none",
     ],
     [
       "owed",

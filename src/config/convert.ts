@@ -40,7 +40,11 @@ export function convert(raw: RawConfig, { configFile, env, hostname }: ConvertCo
     keys: { file: toPath(raw.keys.file) },
     apps: raw.apps.map((app) => appConfig(app, toPath)),
     registrationAuth: raw.registration_auth.map(({ type, file }) => ({ type, file: toPath(file) })),
-    egress: { caFile: raw.egress.ca_file === undefined ? null : toPath(raw.egress.ca_file) },
+    egress: egress(raw.egress, toPath),
+    ringing: {
+      mergeChangesMs: durationMs(raw.ringing.merge_changes),
+      stalledAfterMs: durationMs(raw.ringing.stalled_after),
+    },
     subscriptions: {
       statusFrequencyMinutes: durationMs(raw.subscriptions.status_frequency) / 60_000,
       unknownGraceMs: durationMs(raw.subscriptions.unknown_grace),
@@ -58,6 +62,21 @@ function listener({ address, port, tls, allow }: RawListener, toPath: ToPath): L
     port,
     tls: off ? null : { certificate: toPath(tls.certificate), key: toPath(tls.key) },
     allow,
+  };
+}
+
+function egress(raw: RawConfig["egress"], toPath: ToPath): Config["egress"] {
+  const { proxy, proxy_user: user } = raw;
+  return {
+    proxy:
+      proxy === undefined
+        ? null
+        : {
+            url: origin(proxy),
+            user: user === undefined ? null : { name: user.name, passwordFile: toPath(user.password_file) },
+          },
+    noProxy: raw.no_proxy,
+    caFile: raw.ca_file === undefined ? null : toPath(raw.ca_file),
   };
 }
 
@@ -83,6 +102,7 @@ function apnsConfig(apns: NonNullable<RawApp["apns"]>, appId: string, toPath: To
   const base = {
     environment: apns.environment,
     topic: apns.topic ?? appId,
+    port: apns.port ?? 443,
     url: apns.url === undefined ? null : origin(apns.url),
   };
   if (key !== undefined) {

@@ -23,7 +23,16 @@ const LISTENERS = ["registration", "exchange", "admin"] as const;
 
 /** Problems that only show when options are seen together. */
 export function crossFindings(input: RuleInput): Finding[] {
-  return [...listenerFindings(input), ...appFindings(input)];
+  return [...listenerFindings(input), ...appFindings(input), ...egressFindings(input)];
+}
+
+function egressFindings({ raw, isWrong, place }: RuleInput): Finding[] {
+  if (raw.egress?.proxy_user === undefined || raw.egress.proxy !== undefined || isWrong("egress.proxy"))
+    return [];
+  const at = "egress.proxy_user";
+  return [
+    finding("config_invalid", place(at), at, "expected egress.proxy beside it: an account at which proxy?"),
+  ];
 }
 
 function listenerFindings({ raw, isWrong, place }: RuleInput): Finding[] {
@@ -77,7 +86,10 @@ function appFindings({ raw, isWrong, place }: RuleInput): Finding[] {
       add(path, "expected apns, fcm or both, found neither");
     }
     if (app.apns === undefined) continue;
-    const { key, certificate } = app.apns;
+    const { key, certificate, port, url } = app.apns;
+    if (port !== undefined && url !== undefined) {
+      add(`${path}.apns.port`, "expected either port or url, found both", "write the port into the URL");
+    }
     if (key !== undefined && certificate !== undefined) {
       add(`${path}.apns.certificate`, "expected either key or certificate, found both");
     } else if (

@@ -17,10 +17,8 @@ import {
 import type { FileMention } from "./walk.ts";
 
 const DAY_MS = 86_400_000;
-// A company's own authority renews within two weeks of a warning.
-const TLS_WARNING_MS = 14 * DAY_MS;
-// Only the holder of the Apple account can renew a push certificate, so there is more time.
-const PUSH_WARNING_MS = 30 * DAY_MS;
+// Time for a company's own authority, or for the holder of the Apple account, to renew a certificate by hand.
+const WARNING_MS = 30 * DAY_MS;
 
 export interface Examination {
   readonly problems: readonly Finding[];
@@ -68,6 +66,7 @@ function examine(file: FileMention, context: Context): Warning {
     case "apns_certificate":
       return pushCertificate(file, context);
     case "apns_password":
+    case "proxy_password":
       secretLine(path, readSecretFile(path, env));
       return null;
     case "service_account":
@@ -112,7 +111,7 @@ function pushCertificate(file: FileMention, context: Context): Warning {
   if (expiresAt <= context.now) {
     throw new BellError("secret_invalid", `${file.path}: the certificate expired on ${day(expiresAt)}.`);
   }
-  return expiry("secret_invalid", file.path, expiresAt - context.now <= PUSH_WARNING_MS, expiresAt);
+  return expiry("secret_invalid", file.path, expiresAt - context.now <= WARNING_MS, expiresAt);
 }
 
 function passwordIn(file: FileMention, env: Environment): string {
@@ -144,7 +143,7 @@ function tlsCertificate(file: FileMention, { files, env, now }: Context): Warnin
   if (expiresAt <= now) {
     throw new BellError("tls_invalid", `${path}: the certificate expired on ${day(expiresAt)}.`);
   }
-  return expiry("tls_invalid", path, expiresAt - now <= TLS_WARNING_MS, expiresAt);
+  return expiry("tls_invalid", path, expiresAt - now <= WARNING_MS, expiresAt);
 }
 
 function leafCertificate(path: string): X509Certificate {

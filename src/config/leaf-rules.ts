@@ -43,6 +43,10 @@ export function checkLeaf(
       return urlComplaint(text, option, false);
     case "provider_url":
       return urlComplaint(text, option, true);
+    case "proxy_url":
+      return proxyComplaint(text, option);
+    case "no_proxy":
+      return exemptionComplaint(text, expected);
   }
 }
 
@@ -60,6 +64,22 @@ function socketComplaint(text: string, { configFile, env }: RuleContext): Compla
     : null;
 }
 
+function proxyComplaint(text: string, option: Partial<OptionNotes>): Complaint | null {
+  const complaint = urlComplaint(text, { ...option, plainHttp: "anywhere" }, false);
+  if (complaint !== null && /^https?:\/\/[^/]*@/i.test(text)) {
+    return { ...complaint, hint: "name and password belong into egress.proxy_user" };
+  }
+  return complaint;
+}
+
+/** Hosts and suffixes as `NO_PROXY` has them, without its ports and stars: their meaning differs between programs. */
+function exemptionComplaint(text: string, expected: Complaint): Complaint | null {
+  if (isAddressOrBlock(text) || /^\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$/.test(text)) return null;
+  if (text.startsWith("*."))
+    return { ...expected, hint: "write it without the star: it begins with the dot" };
+  return /:\d+$/.test(text) && isIP(text) === 0 ? { ...expected, hint: "leave out the port" } : expected;
+}
+
 function urlComplaint(text: string, option: Partial<OptionNotes>, pathAllowed: boolean): Complaint | null {
   const url = /^https?:\/\/[^\\\s]+$/i.test(text) && URL.canParse(text) ? new URL(text) : null;
   if (url === null) return { message: `expected ${option.expected ?? "a URL"}` };
@@ -73,7 +93,7 @@ function urlComplaint(text: string, option: Partial<OptionNotes>, pathAllowed: b
   if (isWildcardAddress(url.hostname.replace(/^\[(.*)\]$/, "$1"))) {
     return { message: "expected a host that others can reach, not the address that stands for all" };
   }
-  if (url.protocol === "https:") return null;
+  if (url.protocol === "https:" || option.plainHttp === "anywhere") return null;
   if (option.plainHttp === "on_loopback") {
     return isLoopbackHost(url.hostname)
       ? null

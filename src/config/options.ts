@@ -10,7 +10,9 @@ export type LeafRule =
   | "address"
   | "cidr"
   | "origin_url"
-  | "provider_url";
+  | "provider_url"
+  | "proxy_url"
+  | "no_proxy";
 
 /** What a path option points to, so that `check` knows how to examine the file. */
 export type FileRole =
@@ -19,6 +21,7 @@ export type FileRole =
   | "apns_key"
   | "apns_certificate"
   | "apns_password"
+  | "proxy_password"
   | "service_account"
   | "enrolment_secret"
   | "ca"
@@ -40,8 +43,8 @@ export interface OptionNotes {
   readonly minMs?: number;
   readonly maxMs?: number;
   readonly stepMs?: number;
-  /** Schemes that a URL may have besides https; `http_on_loopback` is for simulators. */
-  readonly plainHttp?: "on_loopback" | "never";
+  /** Where a URL may be http instead of https; on loopback it is for simulators. */
+  readonly plainHttp?: "anywhere" | "on_loopback" | "never";
   readonly file?: FileRole;
   /** What a value has to look like, for error messages: completes the words "expected …". */
   readonly expected?: string;

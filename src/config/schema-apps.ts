@@ -98,6 +98,19 @@ const apns = section(
         pattern: TOPIC_PATTERN,
       }),
     ),
+    port: Type.Optional(
+      Type.Union(
+        [Type.Literal(443), Type.Literal(2197)],
+        notes({
+          title: "Apple's port",
+          description:
+            "Default 443. Apple listens on 2197 as well, for firewalls that are to tell push traffic from other HTTPS.",
+          examples: [2197],
+          reload: "live",
+          expected: "443 or 2197",
+        }),
+      ),
+    ),
     url: Type.Optional(
       Type.String(
         notes({

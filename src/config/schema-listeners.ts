@@ -34,7 +34,8 @@ const tls = (example: string) =>
       description:
         "Required, so that a listener is never in clear text by oversight. `off` is allowed on a loopback address only, for a proxy on the same machine.",
       expected: "a mapping with certificate and key, or off",
-      reload: "live",
+      // Between the two; the files themselves are live.
+      reload: "restart",
     }),
   );
 

@@ -93,8 +93,63 @@ export const ConfigSchema = section(
     registration_auth: registrationAuth,
     egress: section(
       {
-        proxy: Type.Optional(unavailable("Proxy for outgoing connections")),
-        no_proxy: Type.Optional(unavailable("Hosts reached without the proxy")),
+        proxy: Type.Optional(
+          Type.String(
+            notes({
+              title: "HTTP proxy",
+              description:
+                "Default none. The proxy has to allow CONNECT to Apple on the port of apns.port and to Google on 443. `https://` speaks TLS to the proxy itself.",
+              examples: ["http://proxy.corp.example:3128"],
+              reload: "restart",
+              rule: "proxy_url",
+              expected: "a URL such as http://proxy.corp.example:3128",
+            }),
+          ),
+        ),
+        proxy_user: Type.Optional(
+          section(
+            {
+              name: Type.String({
+                ...notes({
+                  title: "Name",
+                  description: "The account's name; Basic authentication allows no colon in it.",
+                  examples: ["inboxbell"],
+                  reload: "restart",
+                  expected: "1 to 255 characters without a colon",
+                }),
+                pattern: "^[^:\\u0000-\\u001f\\u007f]{1,255}$",
+              }),
+              password_file: path({
+                title: "File with its password",
+                description: "One line. The password is never written into this file, nor into the URL.",
+                examples: ["proxy.password"],
+                reload: "restart",
+                file: "proxy_password",
+              }),
+            },
+            {
+              title: "Account at the proxy",
+              description: "For a proxy that wants Basic authentication; no other kind is spoken.",
+            },
+          ),
+        ),
+        no_proxy: Type.Array(
+          Type.String(
+            notes({
+              title: "A host, suffix, address or block",
+              rule: "no_proxy",
+              expected: "a host, a .suffix, an address or a CIDR block such as 10.1.0.0/16",
+            }),
+          ),
+          notes({
+            title: "Hosts reached without the proxy",
+            description:
+              "Default none. `relay.corp.example` is that host, `.corp.example` every host below it; addresses and CIDR blocks match hosts that are written as addresses.",
+            default: [],
+            examples: [["relay.corp.example", ".corp.example", "10.1.0.0/16"]],
+            reload: "restart",
+          }),
+        ),
         ca_file: Type.Optional(
           path({
             title: "Further certificate authorities, PEM",
@@ -108,7 +163,36 @@ export const ConfigSchema = section(
       },
       {
         title: "Outgoing connections",
-        description: "How this node reaches Apple and Google: directly, on port 443.",
+        description: "How this node reaches Apple and Google: directly unless a proxy is named.",
+        default: {},
+      },
+    ),
+    ringing: section(
+      {
+        merge_changes: duration({
+          title: "Patience with changes made elsewhere",
+          description:
+            "How long a badge that only changed because mail was read or deleted elsewhere waits for further changes, so that reading ten mails at the desk is one ring. Default 2s. New mail never waits.",
+          default: "2s",
+          reload: "restart",
+          minMs: 0,
+          maxMs: 5 * MINUTE_MS,
+          expected: "a duration from 0s to 5m, such as 2s",
+        }),
+        stalled_after: duration({
+          title: "When silence of a provider is suspicious",
+          description:
+            "If rings are owed and none was accepted for this long although the provider is reached, its connections are made anew, and after as long again it is an alarm. Default 2m.",
+          default: "2m",
+          reload: "restart",
+          minMs: 10_000,
+          maxMs: 60 * MINUTE_MS,
+          expected: "a duration from 10s to 60m, such as 2m",
+        }),
+      },
+      {
+        title: "Ringing",
+        description: "New mail rings at once; the defaults suit Apple's and Google's limits.",
         default: {},
       },
     ),

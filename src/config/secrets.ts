@@ -24,6 +24,7 @@ export function loadSecrets(config: Config, env: Environment): Secrets {
       enrolmentSecret(file, readSecretFile(file, env)),
     ),
     egressCa: config.egress.caFile === null ? null : authorities(config.egress.caFile),
+    egressProxyPassword: proxyPassword(config.egress, env),
   };
 }
 
@@ -36,6 +37,12 @@ function apnsCredential(credential: ApnsConfig["credential"], env: Environment):
   const { passwordFile } = credential;
   const passphrase = passwordFile === null ? "" : secretLine(passwordFile, readSecretFile(passwordFile, env));
   return apnsCertificate(credential.file, bytes, passphrase);
+}
+
+function proxyPassword({ proxy }: Config["egress"], env: Environment): string | null {
+  if (proxy === null || proxy.user === null) return null;
+  const { passwordFile } = proxy.user;
+  return secretLine(passwordFile, readSecretFile(passwordFile, env));
 }
 
 function fcmAccount({ serviceAccount: file }: FcmConfig, env: Environment): ServiceAccount {

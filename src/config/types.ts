@@ -30,6 +30,8 @@ export interface ApnsConfig {
   readonly environment: "production" | "sandbox";
   /** Topic of the notifications; the app id unless set. */
   readonly topic: string;
+  /** Apple's port, where `url` does not override the address. */
+  readonly port: 443 | 2197;
   /** Overrides Apple's address (simulators, relays), for example `https://127.0.0.1:2197`. */
   readonly url: string | null;
   readonly credential:
@@ -86,9 +88,18 @@ export interface Config {
   /** Ways a new registration may prove itself; only the enrolment secret in this version. */
   readonly registrationAuth: readonly { readonly type: "enrolment_secret"; readonly file: string }[];
   readonly egress: {
+    /** The HTTP proxy to Apple and Google, or null. */
+    readonly proxy: {
+      /** Scheme, host and port. */
+      readonly url: string;
+      readonly user: { readonly name: string; readonly passwordFile: string } | null;
+    } | null;
+    /** Hosts, `.suffixes`, addresses and CIDR blocks that are reached without it. */
+    readonly noProxy: readonly string[];
     /** PEM file with further certificate authorities for outgoing connections, or null. */
     readonly caFile: string | null;
   };
+  readonly ringing: { readonly mergeChangesMs: number; readonly stalledAfterMs: number };
   readonly subscriptions: { readonly statusFrequencyMinutes: number; readonly unknownGraceMs: number };
   readonly retention: { readonly idleRegistrationMs: number };
   readonly control: { readonly socket: string };
@@ -134,4 +145,6 @@ export interface Secrets {
   readonly enrolmentSecrets: readonly string[];
   /** PEM text of further certificate authorities for outgoing connections, or null. */
   readonly egressCa: string | null;
+  /** Password of the account at the proxy, or null. */
+  readonly egressProxyPassword: string | null;
 }

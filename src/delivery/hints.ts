@@ -1,6 +1,17 @@
 // What an administrator can do about a paused app, by the provider's reason. Administrators do not know the
 // providers' error words; these sentences go into the one log line that says an app is paused.
+import type { Platform } from "../store/types.ts";
 import type { Pause } from "./lane.ts";
+
+// OpenSSL's words for a chain of certificates that ends at an authority that nobody named.
+const UNTRUSTED = [
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+] as const;
+const UNTRUSTED_HINT =
+  "The certificate is not trusted: where a firewall, proxy or relay inspects TLS, name its authority in egress.ca_file.";
 
 const HINTS: Readonly<Record<string, string>> = {
   BadCertificate: "The APNs certificate is not accepted: export it again from Apple's developer site.",
@@ -35,6 +46,25 @@ const HINTS: Readonly<Record<string, string>> = {
   invalid_grant:
     "Google refuses the service account's key: it may be revoked, or this server's clock may be wrong.",
   invalid_client: "Google does not know this service account: check fcm.service_account.",
+  proxy_authentication:
+    "The proxy wants a valid account (407): check egress.proxy_user, and that the proxy accepts Basic authentication.",
+  proxy_refused:
+    "The proxy forbids the way to the provider: its rules must allow CONNECT to that host and port.",
+  proxy_cannot_reach:
+    "The proxy answers, but cannot reach the provider: check the proxy's own way out and its DNS.",
+  proxy_silent:
+    "The proxy took the connection and did not answer: check the proxy, and whether it can reach the provider.",
+  proxy_unreachable:
+    "No HTTP proxy answers at egress.proxy: check its host, port and scheme, and the firewall.",
+  proxy_certificate: "The proxy's own certificate is not trusted: name its authority in egress.ca_file.",
+  no_http2:
+    "Something before the provider does not speak HTTP/2: exempt the provider from inspection on the firewall or proxy.",
+  ENOTFOUND:
+    "The provider's name cannot be resolved: check this server's DNS, or name the proxy in egress.proxy.",
+  ECONNREFUSED: "The connection is refused: check the firewall, and apns.url or fcm.url if they are set.",
+  ETIMEDOUT:
+    "No answer: check the firewall and the route; where only a proxy leads out, name it in egress.proxy.",
+  ...Object.fromEntries(UNTRUSTED.map((code) => [code, UNTRUSTED_HINT])),
 };
 
 /** What to do about a pause: the sentence for its reason, or for its kind where no table knows the reason. */
@@ -43,14 +73,25 @@ export function hintFor(pause: Pick<Pause, "why" | "reason">): string {
     case "configuration":
       return known(pause.reason) ?? "Check this app's apns or fcm section.";
     case "unreachable":
-      return "Check the network, DNS, firewall and egress.ca_file; ringing goes on by itself as soon as it works.";
+      return (
+        known(pause.reason) ??
+        "Check the network, DNS, firewall and egress.ca_file; ringing goes on by itself as soon as it works."
+      );
     case "trouble":
       return "The provider answers with trouble of its own; ringing goes on by itself.";
     case "quota":
       return "The project sends more than its quota; ringing goes on by itself.";
+    case "no_credential":
+      return "No credential is configured for this app and platform, but phones are registered for it: add its apns or fcm section and run `inboxbell reload`, or let the registrations fall idle.";
     case "bad_tokens":
       return "Too many tokens are refused to be true: check apns.environment (sandbox or production) or the service account's project. No phone is given up for it.";
   }
+}
+
+/** What to do when rings are due, no pause explains it, and none gets through. */
+export function stallHint(platform: Platform): string {
+  const provider = platform === "apns" ? "Apple" : "Google";
+  return `See whether ${provider} reports an outage, and whether a firewall or proxy on the way holds connections without passing anything on; ringing goes on by itself as soon as it works. If neither is the case, please report this with the lines before it.`;
 }
 
 /** A reason as a metric label: known words only, so that no provider can invent time series. */

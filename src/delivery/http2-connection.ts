@@ -1,12 +1,14 @@
 // One HTTP/2 connection of a pool: how many streams it may carry now, what came back, whether it is alive.
 // RFC 9113 for GOAWAY, RST_STREAM and SETTINGS; the comments say where Bun's client needs a hand.
 import { type ClientHttp2Session, connect, constants } from "node:http2";
+import type { Socket } from "node:net";
+import { dial } from "./dial.ts";
 import type { Job } from "./http2-job.ts";
 import type { ClientIdentity, Transport } from "./transport.ts";
 
 /** Times in milliseconds; a test makes them short. */
 export interface ConnectionTimes {
-  /** From the connect to the peer's SETTINGS. */
+  /** From the look-up of the address to the peer's SETTINGS. */
   readonly connectMs: number;
   /** From a request to its answer. */
   readonly answerMs: number;
@@ -40,6 +42,8 @@ export interface ConnectionOptions {
   readonly cautious: boolean;
   readonly times: ConnectionTimes;
   readonly monotonicNow: () => number;
+  /** With which of the host's addresses to begin. */
+  readonly turn: number;
 }
 
 /** What a connection tells its pool. */
@@ -48,6 +52,8 @@ export interface ConnectionOwner {
   roomChanged(): void;
   /** A job came back: `refused` was certainly not processed, `lost` may have been. */
   returned(job: Job, how: "refused" | "lost"): void;
+  /** The first answer has come. */
+  worked(): void;
   /**
    * The connection has ended. `code` is the error's code, or `closed`; `stage` how far it came: never set up,
    * set up without an answer, or in use.
@@ -59,12 +65,14 @@ export interface Connection {
   /** Streams that may be opened now; 0 while connecting and after `retire`. */
   readonly room: number;
   readonly inFlight: number;
+  /** Whether it is still being set up. */
+  readonly connecting: boolean;
   /** Whether it is still being set up or has not yet proven itself. */
   readonly warming: boolean;
   /** Whether it takes no more requests. */
   readonly retired: boolean;
   send(job: Job): void;
-  /** Opens no more streams; ends when the open ones are done. */
+  /** Opens no more streams; ends when the open ones are done, at once while it is still being set up. */
   retire(): void;
   /** Ends now; what is in flight comes back as lost. */
   destroy(code: string): void;
@@ -88,14 +96,27 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
   let heardAt = monotonicNow();
   let pingSince: number | null = null;
   let failure = "closed";
+  let retiredAt = 0;
   const openedAt = monotonicNow();
+  let session: ClientHttp2Session | null = null;
 
-  // The address is looked up anew for each connection; the runtime caches it for 30 s at most.
-  const session: ClientHttp2Session = connect(options.origin, {
-    settings: { enablePush: false },
-    ...(options.transport.ca === undefined ? {} : { ca: [...options.transport.ca] }),
-    ...(options.identity ?? {}),
-  });
+  // The address is looked up anew for each connection.
+  const dialling = dial(
+    {
+      origin: options.origin,
+      transport: options.transport,
+      identity: options.identity,
+      protocol: "h2",
+      turn: options.turn,
+    },
+    {
+      connected: begin,
+      failed(code) {
+        failure = code;
+        end();
+      },
+    },
+  );
 
   const limit = () => Math.min(peerLimit, ownLimit, proven ? options.maxStreams : 1);
 
@@ -104,24 +125,31 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     pingSince = null;
   }
 
-  // Before the peer's SETTINGS, Bun assumes that any number of streams is welcome; most would be refused.
-  session.on("remoteSettings", (settings) => {
-    heard();
-    settled = true;
-    peerLimit = settings.maxConcurrentStreams ?? options.maxStreams;
-    if (state === "connecting") state = "open";
-    owner.roomChanged();
-  });
-  session.on("goaway", (errorCode, _lastStreamId, debugData) => {
-    // Streams above the last id end as refused, the others are still answered or end as lost.
-    if (errorCode !== constants.NGHTTP2_NO_ERROR) failure = `GOAWAY_${errorCode}`;
-    failure = goawayReason(debugData) ?? failure;
-    retire();
-  });
-  session.on("error", (error: NodeJS.ErrnoException) => {
-    failure = error.code ?? error.name;
-  });
-  session.on("close", end);
+  function begin(socket: Socket): void {
+    const begun = connect(options.origin, {
+      createConnection: () => socket,
+      settings: { enablePush: false },
+    });
+    session = begun;
+    // Before the peer's SETTINGS, Bun assumes that any number of streams is welcome; most would be refused.
+    begun.on("remoteSettings", (settings) => {
+      heard();
+      settled = true;
+      peerLimit = settings.maxConcurrentStreams ?? options.maxStreams;
+      if (state === "connecting") state = "open";
+      owner.roomChanged();
+    });
+    begun.on("goaway", (errorCode, _lastStreamId, debugData) => {
+      // Streams above the last id end as refused, the others are still answered or end as lost.
+      if (errorCode !== constants.NGHTTP2_NO_ERROR) failure = `GOAWAY_${errorCode}`;
+      failure = goawayReason(debugData) ?? failure;
+      retire();
+    });
+    begun.on("error", (error: NodeJS.ErrnoException) => {
+      failure = error.code ?? error.name;
+    });
+    begun.on("close", end);
+  }
 
   function end(): void {
     if (state === "ended") return;
@@ -137,6 +165,10 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
 
   function send(job: Job): void {
     let stream: ReturnType<ClientHttp2Session["request"]>;
+    if (session === null) {
+      owner.returned(job, "refused");
+      return;
+    }
     try {
       stream = session.request({
         ":method": "POST",
@@ -191,28 +223,38 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
   }
 
   function noteAnswer(status: number): void {
+    if (!answered) owner.worked();
     answered = true;
     if (status === 200) proven = true;
     if (ownLimit < options.maxStreams) ownLimit += 1;
   }
 
   function retire(): void {
-    if (state !== "connecting" && state !== "open") return;
+    // Nothing is in flight yet, and a session that waits for its peer's SETTINGS would not close by itself.
+    if (state === "connecting") destroy(failure);
+    if (state !== "open") return;
     state = "retired";
-    session.close();
+    retiredAt = monotonicNow();
+    session?.close();
   }
 
   function destroy(code: string): void {
     if (state === "ended") return;
     failure = code;
-    session.destroy();
+    dialling.abandon();
+    session?.destroy();
     end();
   }
 
   function tick(now: number): void {
     if (state === "ended") return;
     if (state === "connecting") {
-      if (now - openedAt >= times.connectMs) destroy("ETIMEDOUT");
+      if (now - openedAt >= times.connectMs) destroy(dialling.silence);
+      return;
+    }
+    // It closes by itself, unless its peer does not take part.
+    if (state === "retired" && flying.size === 0 && now - Math.max(retiredAt, heardAt) >= times.pingMs) {
+      destroy(failure);
       return;
     }
     for (const [job, cancel] of [...flying]) {
@@ -232,7 +274,7 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
   function ping(now: number): void {
     pingSince = now;
     try {
-      session.ping((error) => {
+      session?.ping((error) => {
         if (error === null) heard();
       });
     } catch {
@@ -246,6 +288,9 @@ export function openConnection(options: ConnectionOptions, owner: ConnectionOwne
     },
     get inFlight() {
       return flying.size;
+    },
+    get connecting() {
+      return state === "connecting";
     },
     get warming() {
       return state === "connecting" || (state === "open" && !proven);

@@ -35,8 +35,13 @@ export interface Http2Pool {
   warm(): void;
   /** Sends a POST. Never rejects. */
   request(request: Http2Request): Promise<Http2Result>;
-  /** Takes every connection of this moment out of use: their streams finish, new ones go over new connections. */
+  /**
+   * Takes every connection of this moment out of use: their streams finish, new ones go over new connections. One
+   * that is still being set up stays: it is new.
+   */
   retireAll(): void;
+  /** The same, and a new connection at once, so that the next requests find one. */
+  renew(): void;
   /** Ends every connection; what is on its way finishes as `stopped`. */
   stop(): void;
 }
@@ -71,6 +76,8 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
   let failures = 0;
   let connectAt = Number.NEGATIVE_INFINITY;
   let lastCode = "closed";
+  // Moves on with each failure, so that the next connect begins with another of the host's addresses.
+  let turn = 0;
 
   function wake(): void {
     if (flushing || stopped) return;
@@ -110,33 +117,26 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
   }
 
   function connect(): void {
-    let connection: Connection;
-    try {
-      connection = openConnection(
-        {
-          origin: options.origin,
-          transport: options.transport,
-          identity: options.identity ?? null,
-          maxStreams,
-          cautious: options.cautious,
-          times,
-          monotonicNow,
+    const connection = openConnection(
+      {
+        origin: options.origin,
+        transport: options.transport,
+        identity: options.identity ?? null,
+        maxStreams,
+        cautious: options.cautious,
+        times,
+        monotonicNow,
+        turn,
+      },
+      {
+        roomChanged: () => {
+          if (queue.length > 0) wake();
         },
-        {
-          roomChanged: () => {
-            if (queue.length > 0) wake();
-          },
-          returned,
-          ended: (code, stage) => ended(connection, code, stage),
-        },
-      );
-    } catch (error) {
-      // A client certificate that cannot be used fails here, before anything is sent.
-      const { code } = error as NodeJS.ErrnoException;
-      failed(code ?? "credential");
-      failQueue();
-      return;
-    }
+        returned,
+        worked: succeeded,
+        ended: (code, stage) => ended(connection, code, stage),
+      },
+    );
     connections.add(connection);
     keepTicking();
   }
@@ -144,18 +144,21 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
   function ended(connection: Connection, code: string, stage: "never" | "unused" | "used"): void {
     connections.delete(connection);
     if (stopped) return;
-    if (stage === "used") {
-      failures = 0;
-      connectAt = Number.NEGATIVE_INFINITY;
-    } else if (stage === "unused" && failures === 0) {
+    if (stage === "unused" && failures === 0) {
       // Lost before its first answer: that happens. A second time in a row it is an outage, or a client certificate
       // that the peer does not take, which it says only after the handshake.
       failures = 1;
+      turn += 1;
       lastCode = cleanReason(code);
-    } else {
+    } else if (stage !== "used") {
       failed(code);
     }
     if (queue.length > 0) wake();
+  }
+
+  function succeeded(): void {
+    failures = 0;
+    connectAt = Number.NEGATIVE_INFINITY;
   }
 
   function failed(code: string): void {
@@ -163,6 +166,7 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
     // "unreachable" is the same for both platforms and has no budget, so there is always a delay.
     const delayMs = retryDelayMs("apns", "unreachable", failures, null, random()) ?? 0;
     failures += 1;
+    turn += 1;
     connectAt = monotonicNow() + delayMs;
   }
 
@@ -185,6 +189,10 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
   function failQueue(): void {
     const retryInMs = Math.max(0, Math.ceil(connectAt - monotonicNow()));
     for (const job of queue.splice(0)) job.finish({ kind: "unreachable", code: lastCode, retryInMs });
+  }
+
+  function retireAll(): void {
+    for (const connection of [...connections]) if (!connection.connecting) connection.retire();
   }
 
   function keepTicking(): void {
@@ -224,8 +232,12 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
         wake();
       });
     },
-    retireAll() {
-      for (const connection of [...connections]) connection.retire();
+    retireAll,
+    renew() {
+      if (stopped) return;
+      retireAll();
+      const isUnderWay = [...connections].some((connection) => connection.connecting);
+      if (!isUnderWay && connections.size < 2 * maxConnections && monotonicNow() >= connectAt) connect();
     },
     stop() {
       stopped = true;

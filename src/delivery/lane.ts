@@ -1,15 +1,16 @@
 // The standing of one queue (an app on a platform): running, or paused with slow probes; and what an answer means
 // for its ring. Pure: values in, values out.
 import type { Platform } from "../store/types.ts";
-import { countAnswer, emptyShare, isSuspicious, type Share } from "./bad-share.ts";
+import { countAnswer, emptyShare, isProven, isSuspicious, mayJudge, type Share } from "./bad-share.ts";
 import type { Verdict } from "./outcome.ts";
 import { type RetryCause, retryDelayMs } from "./retry.ts";
 
 /**
  * Why a queue is paused. `trouble`: the provider is reached, but answers ring after ring with trouble of its own.
- * `bad_tokens`: so many tokens are refused that the configuration is the likelier cause.
+ * `bad_tokens`: so many tokens are refused that the configuration is the likelier cause. `no_credential`: rings are
+ * owed, and nothing is configured to send them with.
  */
-export type PauseWhy = "configuration" | "unreachable" | "trouble" | "quota" | "bad_tokens";
+export type PauseWhy = "configuration" | "unreachable" | "trouble" | "quota" | "bad_tokens" | "no_credential";
 
 export interface Pause {
   readonly why: PauseWhy;
@@ -77,14 +78,15 @@ export function judge(
     case "token_bad": {
       const counted = { ...state, share: countAnswer(state.share, true, now), troubles: 0 };
       if (isSuspicious(counted.share)) {
-        // Many at once: the likelier cause is the configuration, so nobody is judged by it. The wait is longer
-        // than a probe's, so that the next probe tries another phone.
+        // Many at once: the likelier cause is the configuration, so nobody is judged by it.
         return {
           state: paused(counted, answer, "bad_tokens", verdict.reason, probeWait(state, answer)),
           fate: again(verdict.reason, wait(answer, "suspect", answer.attempt), false),
         };
       }
-      const fate: RingFate = { kind: "dead", outcome: verdict.reason, ends: verdict.kind === "token_dead" };
+      const fate: RingFate = mayJudge(counted.share, answer.attempt)
+        ? { kind: "dead", outcome: verdict.reason, ends: verdict.kind === "token_dead" }
+        : again(verdict.reason, wait(answer, "suspect", answer.attempt), true);
       return { state: works(counted, answer), fate };
     }
     case "token_doubtful": {
@@ -103,10 +105,7 @@ export function judge(
       const delayMs = probeWait(state, answer);
       return {
         state: paused(state, answer, "configuration", verdict.reason, delayMs),
-        // One phone with a foreign token can cause it as well: the next probe shall try another phone.
-        fate: verdict.personal
-          ? again(verdict.reason, wait(answer, "suspect", answer.attempt), true)
-          : again(verdict.reason, 0, false),
+        fate: verdict.personal ? blamed(state, answer, verdict.reason) : again(verdict.reason, 0, false),
       };
     }
     case "auth_hold":
@@ -134,19 +133,69 @@ export function judge(
         troubles: state.troubles + 1,
         window: Math.max(WINDOW.least, Math.floor(state.window / 2)),
       };
-      const fate = again(
-        verdict.reason,
-        wait(answer, "transient", answer.attempt, verdict.retryAfterMs),
-        true,
-      );
+      const delayMs = wait(answer, "trouble_probe", probesOf(state, answer), verdict.retryAfterMs);
+      const ownMs = wait(answer, "transient", answer.attempt, verdict.retryAfterMs);
+      // A probe's ring is not to blame for an outage: it waits for the next probe, and its tries are not counted.
+      const isProbe = state.pause !== null && answer.probe;
+      const fate = again(verdict.reason, isProbe ? delayMs : ownMs, !isProbe);
       if (state.pause === null && slower.troubles < TROUBLES_TO_PAUSE) return { state: slower, fate };
       // A probe that met trouble proves nothing about what the queue waits for.
       const why = state.pause?.why ?? "trouble";
       const reason = state.pause?.reason ?? verdict.reason;
-      const delayMs = wait(answer, "unreachable", probesOf(state, answer), verdict.retryAfterMs);
       return { state: paused(slower, answer, why, reason, delayMs), fate };
     }
   }
+}
+
+/**
+ * What becomes of a ring that was sent with a credential which was replaced before the answer came. The answer says
+ * nothing about the new one, and no phone is judged by the old one, which may have been the wrong one.
+ */
+export function judgeReplaced(answer: Answer): RingFate {
+  const { verdict } = answer;
+  switch (verdict.kind) {
+    case "accepted":
+      return { kind: "done", outcome: "accepted" };
+    case "our_bug":
+      return { kind: "done", outcome: verdict.reason };
+    case "device_slow":
+      return again(verdict.reason, wait(answer, "device", answer.attempt, verdict.retryAfterMs), true);
+    case "token_dead":
+    case "token_bad":
+    case "token_doubtful":
+    case "configuration":
+    case "auth_hold":
+    case "project_quota":
+    case "unreachable":
+    case "transient":
+      return again(verdict.reason, 0, false);
+  }
+}
+
+/** The standing of a queue whose credential was replaced: a pause ends with the next probe, which is due now. */
+export function withNewCredential(state: LaneState, now: number): LaneState {
+  const { pause } = state;
+  return {
+    pause: pause === null ? null : { ...pause, probeAt: now, probes: 0 },
+    // What the old credential met does not count, except for the suspicion that is still to be disproved.
+    share: pause?.why === "bad_tokens" ? state.share : emptyShare(now),
+    window: Math.min(state.window, WINDOW.start),
+    troubles: 0,
+  };
+}
+
+/** A pause whose next probe is due now. */
+export function probingNow(state: LaneState, now: number): LaneState {
+  return state.pause === null ? state : { ...state, pause: { ...state.pause, probeAt: now } };
+}
+
+/** A refusal that one phone with a foreign token can cause as well as a wrong configuration. */
+function blamed(state: LaneState, answer: Answer, reason: string): RingFate {
+  // Others of this app were rung lately, and this one stopped them: it is the phone.
+  const isPersonal = state.pause === null && isProven(state.share);
+  return isPersonal
+    ? again(reason, wait(answer, "foreign", answer.attempt), true)
+    : again(reason, wait(answer, "suspect", 0), false);
 }
 
 function again(outcome: string, delayMs: number, counts: boolean): RingFate {
@@ -192,6 +241,8 @@ function works(state: LaneState, { probe, verdict, now }: Answer): LaneState {
       return { ...state, pause: null, troubles: 0 };
     case "quota":
       return probe ? { ...state, pause: null } : state;
+    case "no_credential":
+      return state;
     case "bad_tokens":
       // The suspicion begins anew, or the old answers would bring it back at once.
       return probe && verdict.kind === "accepted" ? { ...state, pause: null, share: emptyShare(now) } : state;

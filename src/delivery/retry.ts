@@ -17,8 +17,12 @@ export type RetryCause =
   | "first_probe"
   /** A paused queue's further probes. */
   | "probe"
-  /** A token that is suspected while its whole app is. */
-  | "suspect";
+  /** Probes of a queue that is paused because the provider answers with trouble of its own. */
+  | "trouble_probe"
+  /** A ring that was refused while its whole app is suspected: the blame may not be its own. */
+  | "suspect"
+  /** A token that seems to belong to another app, while others of this app are rung. */
+  | "foreign";
 
 export interface RetryRule {
   /** The shortest wait, milliseconds. */
@@ -29,10 +33,18 @@ export interface RetryRule {
   readonly capMs: number;
   /** After so many tries the ring is given up; null: never, because a badge never expires. */
   readonly attempts: number | null;
+  /** After so many tries the waits become long ones; absent: never. */
+  readonly patientAfter?: number;
 }
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
+
+// Google: give up 60 min after the first try. A badge is not given up, but from about then on it is tried seldom:
+// each wait is from half of this to all of it, milliseconds.
+const PATIENT_MS = 60 * MINUTE_MS;
+// So many tries take about an hour when the waits are those of `transient` or `device` below.
+const TRIES_IN_AN_HOUR = 12;
 
 const COMMON = {
   // Waits for one connection attempt after another: short at first, since most outages are blips.
@@ -43,8 +55,11 @@ const COMMON = {
   first_probe: { floorMs: SECOND_MS, baseMs: 2 * SECOND_MS, capMs: 3 * SECOND_MS, attempts: null },
   // Slowly: what an administrator has to repair is not repaired within seconds.
   probe: { floorMs: 30 * SECOND_MS, baseMs: 15 * SECOND_MS, capMs: MINUTE_MS, attempts: null },
-  // Longer than the probes are apart, so that each probe tries another phone.
-  suspect: { floorMs: 5 * MINUTE_MS, baseMs: 10 * MINUTE_MS, capMs: 6 * 60 * MINUTE_MS, attempts: null },
+  // Not shorter than the probes are apart, so that each probe tries another phone, and not much longer: once the
+  // configuration is right, a company with few phones is not to wait for it.
+  suspect: { floorMs: MINUTE_MS, baseMs: MINUTE_MS, capMs: 5 * MINUTE_MS, attempts: null },
+  // Each such ring pauses its app for a moment, so it soon comes seldom.
+  foreign: { floorMs: 20 * SECOND_MS, baseMs: 20 * SECOND_MS, capMs: 6 * 60 * MINUTE_MS, attempts: null },
 } as const;
 
 /** The budgets. Outside numbers: Apple's and Google's documentation on their error responses. */
@@ -52,15 +67,30 @@ export const RETRY: Readonly<Record<Platform, Readonly<Record<RetryCause, RetryR
   apns: {
     ...COMMON,
     transient: { floorMs: SECOND_MS, baseMs: 2 * SECOND_MS, capMs: 15 * MINUTE_MS, attempts: null },
+    // One ring a minute for a whole app is no storm, and ends an outage soon after the provider does.
+    trouble_probe: { floorMs: SECOND_MS, baseMs: 2 * SECOND_MS, capMs: MINUTE_MS, attempts: null },
     device: { floorMs: 30 * SECOND_MS, baseMs: MINUTE_MS, capMs: 15 * MINUTE_MS, attempts: null },
     quota: { floorMs: MINUTE_MS, baseMs: MINUTE_MS, capMs: 15 * MINUTE_MS, attempts: null },
   },
   fcm: {
     ...COMMON,
     // Google: the first retry not before 10 s.
-    transient: { floorMs: 10 * SECOND_MS, baseMs: 10 * SECOND_MS, capMs: 15 * MINUTE_MS, attempts: null },
+    transient: {
+      floorMs: 10 * SECOND_MS,
+      baseMs: 10 * SECOND_MS,
+      capMs: 15 * MINUTE_MS,
+      attempts: null,
+      patientAfter: TRIES_IN_AN_HOUR,
+    },
+    trouble_probe: { floorMs: 10 * SECOND_MS, baseMs: 10 * SECOND_MS, capMs: MINUTE_MS, attempts: null },
     // Google: without a Retry-After, 60 s on 429.
-    device: { floorMs: MINUTE_MS, baseMs: MINUTE_MS, capMs: 15 * MINUTE_MS, attempts: null },
+    device: {
+      floorMs: MINUTE_MS,
+      baseMs: MINUTE_MS,
+      capMs: 15 * MINUTE_MS,
+      attempts: null,
+      patientAfter: TRIES_IN_AN_HOUR,
+    },
     quota: { floorMs: MINUTE_MS, baseMs: 10 * SECOND_MS, capMs: 15 * MINUTE_MS, attempts: null },
   },
 };
@@ -84,9 +114,21 @@ export function retryDelayMs(
 ): number | null {
   const rule = RETRY[platform][cause];
   if (rule.attempts !== null && attempt + 1 >= rule.attempts) return null;
-  // 2 to the 30th is past every cap; larger exponents would only lose precision.
-  const spread = Math.min(rule.capMs - rule.floorMs, rule.baseMs * 2 ** Math.min(Math.max(0, attempt), 30));
-  const own = rule.floorMs + random * spread;
+  const own = ownDelayMs(rule, attempt, random);
   if (retryAfterMs === null) return Math.round(own);
-  return Math.round(Math.max(retryAfterMs * (1 + random * RETRY_AFTER_SPREAD), retryAfterMs));
+  const theirs = retryAfterMs * (1 + random * RETRY_AFTER_SPREAD);
+  // The provider may ask for less than our own wait; but whoever says "at once" time and again is not believed.
+  return Math.round(Math.max(theirs, retryAfterMs, Math.min(own, SECOND_MS * doublings(attempt))));
+}
+
+function ownDelayMs(rule: RetryRule, attempt: number, random: number): number {
+  if (rule.patientAfter !== undefined && attempt >= rule.patientAfter) {
+    return (PATIENT_MS / 2) * (1 + random);
+  }
+  return rule.floorMs + random * Math.min(rule.capMs - rule.floorMs, rule.baseMs * doublings(attempt));
+}
+
+// 2 to the 30th is past every cap; larger exponents would only lose precision.
+function doublings(attempt: number): number {
+  return 2 ** Math.min(Math.max(0, attempt), 30);
 }

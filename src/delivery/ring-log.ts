@@ -4,7 +4,7 @@ import type { Keyring } from "../keys/types.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { DueNews, Queue, Ring } from "../store/types.ts";
-import { hintFor, reasonLabel } from "./hints.ts";
+import { hintFor, reasonLabel, stallHint } from "./hints.ts";
 import type { Pause } from "./lane.ts";
 import type { Verdict } from "./outcome.ts";
 import { createQuietLog } from "./quiet-log.ts";
@@ -12,7 +12,7 @@ import { createQuietLog } from "./quiet-log.ts";
 export interface RingLogOptions {
   readonly keyring: Pick<Keyring, "logId">;
   readonly log: Logger;
-  readonly metrics: Pick<Metrics, "rings" | "ringSeconds" | "providerPaused">;
+  readonly metrics: Pick<Metrics, "rings" | "ringSeconds" | "providerPaused" | "deliveryStalled">;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
 }
@@ -22,8 +22,15 @@ export interface RingLog {
   rang(ring: Ring, verdict: Verdict, origin: DueNews["origin"]): void;
   /** A queue's pause changed, or not. */
   pauseChanged(queue: Queue, before: Pause | null, after: Pause | null): void;
-  /** A registration's app has no credential for its platform. */
-  noSender(ring: Ring): void;
+  /** A queue is no more, and its pause with it. */
+  pauseGone(queue: Queue, pause: Pause): void;
+  /** No ring of a queue was accepted for `forMs`: its connections are made anew. */
+  renewed(queue: Queue, forMs: number): void;
+  /** That did not help. */
+  stalled(queue: Queue, forMs: number): void;
+  stallEnded(queue: Queue): void;
+  /** A queue has another sender, or none any more. */
+  senderReplaced(queue: Queue, by: "new" | "none"): void;
   /** The store could not be asked. */
   storeFailed(error: unknown): void;
   /** A sender broke its promise not to reject. */
@@ -32,6 +39,8 @@ export interface RingLog {
 
 // A kind of line is written once in this time, milliseconds.
 const QUIET_MS = 60_000;
+// One phone's bad token is nothing; the same for each phone is a mistake that is easily made.
+const TOKEN_HINT = "Should it happen to each phone: check apns.environment (sandbox or production).";
 // A queue that pauses and runs in turns says so once in this time, milliseconds.
 const PAUSE_QUIET_MS = 600_000;
 
@@ -68,7 +77,7 @@ export function createRingLog(options: RingLogOptions): RingLog {
       case "token_bad":
         log.warn(
           fields,
-          "The provider does not know this token; the phone is not rung until it registers again.",
+          `The provider does not know this token; the phone is not rung until it registers again. ${TOKEN_HINT}`,
         );
         return;
       case "configuration":
@@ -87,7 +96,7 @@ export function createRingLog(options: RingLogOptions): RingLog {
   return {
     rang(ring, verdict, origin) {
       metrics.rings.inc({ app: ring.app, provider: ring.platform, outcome: verdict.kind });
-      if (verdict.kind === "accepted" && origin !== null) {
+      if (verdict.kind === "accepted" && origin !== null && origin.receivedAtMs !== null) {
         const seconds = (monotonicNow() - origin.receivedAtMs) / 1000;
         metrics.ringSeconds.observe({ provider: ring.platform }, seconds);
       }
@@ -96,7 +105,7 @@ export function createRingLog(options: RingLogOptions): RingLog {
 
     pauseChanged(queue, before, after) {
       if (before === after || (before?.why === after?.why && before?.reason === after?.reason)) return;
-      const labels = { app: queue.app, provider: queue.platform };
+      const labels = labelsOf(queue);
       if (before !== null) metrics.providerPaused.set({ ...labels, reason: label(before) }, 0);
       if (after !== null) metrics.providerPaused.set({ ...labels, reason: label(after) }, 1);
       const name = `${queue.app} ${queue.platform}`;
@@ -114,12 +123,36 @@ export function createRingLog(options: RingLogOptions): RingLog {
       );
     },
 
-    noSender(ring) {
-      quiet.say(`no sender ${ring.app} ${ring.platform}`, (suppressed) =>
-        log.error(
-          { app: ring.app, platform: ring.platform, suppressed },
-          "No credential is configured for this app and platform; its rings stay owed.",
-        ),
+    pauseGone(queue, pause) {
+      metrics.providerPaused.set({ ...labelsOf(queue), reason: label(pause) }, 0);
+    },
+
+    renewed(queue, forMs) {
+      log.warn(
+        { ...labelsOf(queue), seconds: forMs / 1000 },
+        "Rings are due and none was accepted; the connections to the provider are made anew.",
+      );
+    },
+
+    stalled(queue, forMs) {
+      metrics.deliveryStalled.set(labelsOf(queue), 1);
+      log.error(
+        { ...labelsOf(queue), seconds: forMs / 1000 },
+        `Rings are due and none was accepted, not even over new connections; they stay owed. ${stallHint(queue.platform)}`,
+      );
+    },
+
+    stallEnded(queue) {
+      metrics.deliveryStalled.set(labelsOf(queue), 0);
+      log.info(labelsOf(queue), "Rings get through again.");
+    },
+
+    senderReplaced(queue, by) {
+      log.info(
+        labelsOf(queue),
+        by === "new"
+          ? "This app's rings go out with the configuration that was loaded."
+          : "Nothing is configured any more to ring this app with.",
       );
     },
 
@@ -147,4 +180,8 @@ function label(pause: Pause): string {
 
 function textOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function labelsOf({ app, platform }: Queue): { app: string; provider: string } {
+  return { app, provider: platform };
 }

@@ -7,6 +7,11 @@ export interface Sender {
   send(ring: Ring): Promise<Verdict>;
   /** Opens a connection before the first ring needs one. */
   warm(): void;
+  /**
+   * Takes every connection of this moment out of use and connects anew. Rings in flight finish where they are and
+   * are not sent a second time. For a sender whose connections look well and whose rings are not accepted.
+   */
+  renew(): void;
   /** Ends the connections; what is still on its way gets the verdict `unreachable`. */
   stop(): void;
 }

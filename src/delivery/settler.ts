@@ -19,7 +19,10 @@ export interface SettlerOptions {
 
 export interface Settler {
   add(settlement: Settlement): void;
-  /** Tries once more to note what is left; then it stays owed, and is rung again after the next start. */
+  /**
+   * Tries once more to note what is left; then it stays owed, and is rung again after the next start. What is
+   * added afterwards stays owed too: the store is about to close.
+   */
   stop(): Promise<void>;
 }
 
@@ -38,6 +41,7 @@ export function createSettler(options: SettlerOptions): Settler {
   const retries = new Map<Timer, readonly Settlement[]>();
   const writing = new Set<Promise<void>>();
   let stopping = false;
+  let stopped = false;
 
   function flush(): void {
     immediate = null;
@@ -63,17 +67,14 @@ export function createSettler(options: SettlerOptions): Settler {
     quiet.say("settle", (suppressed) =>
       log.error({ reason, suppressed }, "Ended rings could not be noted; it is tried again."),
     );
-    if (stopping) {
-      for (const settlement of batch) landed(settlement);
-      return;
-    }
-    if (isBellError(error, "store_unavailable")) {
-      retry(batch, RETRY_MS);
-    } else if (batch.length > 1) {
+    const everyone = isBellError(error, "store_unavailable");
+    if (!everyone && batch.length > 1) {
       // One of them cannot be written: the others shall not wait for it.
       for (const settlement of batch) write([settlement]);
+    } else if (stopping) {
+      for (const settlement of batch) landed(settlement);
     } else {
-      retry(batch, DEFECT_RETRY_MS);
+      retry(batch, everyone ? RETRY_MS : DEFECT_RETRY_MS);
     }
   }
 
@@ -87,6 +88,10 @@ export function createSettler(options: SettlerOptions): Settler {
 
   return {
     add(settlement) {
+      if (stopped) {
+        landed(settlement);
+        return;
+      }
       waiting.push(settlement);
       // All that ends in one turn of the event loop shares a commit.
       immediate ??= setImmediate(flush);
@@ -94,14 +99,17 @@ export function createSettler(options: SettlerOptions): Settler {
 
     async stop() {
       stopping = true;
-      if (immediate !== null) clearImmediate(immediate);
       for (const [timer, batch] of retries) {
         timer.cancel();
         waiting.push(...batch);
       }
       retries.clear();
-      flush();
-      while (writing.size > 0) await Promise.all(writing);
+      while (waiting.length > 0 || writing.size > 0) {
+        flush();
+        await Promise.all(writing);
+      }
+      stopped = true;
+      if (immediate !== null) clearImmediate(immediate);
     },
   };
 }

@@ -4,6 +4,7 @@
 import type { Capability } from "../keys/types.ts";
 import type { NotificationResult } from "../ops/metrics.ts";
 import type { BadgeNews, Change, Folder, FolderKind, Reason, RegistrationState } from "../store/types.ts";
+import { UNHEARD } from "../store/unheard.ts";
 import { type Heard, type HeardEvents, learnInbox, newsFor, wakeReason } from "./meaning.ts";
 
 /** Why a POST got its answer, in fixed words for log lines. */
@@ -245,17 +246,10 @@ function isStored(state: RegistrationState, capability: Capability): boolean {
 /** A folder of which only the capability is known, so that its news is kept until its own row arrives. */
 function freshFolder(capability: Capability): Folder {
   return {
+    ...UNHEARD,
     name: capability.folder,
     kind: guessKind(capability.folder),
     generation: capability.generation,
-    boundGeneration: 0,
-    subscriptionMac: null,
-    watermarkMac: null,
-    lastHeardAt: null,
-    failedAt: null,
-    endedGeneration: 0,
-    folderMac: null,
-    folderLearnt: false,
     statusFrequencyMinutes: STATUS_FREQUENCY_MINUTES,
   };
 }

@@ -3,13 +3,13 @@
 import type { Socket } from "bun";
 import { isBellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
-import { bareAnswer, CONTINUE, headOnly, isFixed, isHangup, renderAnswer } from "./answer.ts";
+import { CONTINUE, headOnly, isFixed, isHangup, renderAnswer } from "./answer.ts";
 import { firstFrame } from "./labels.ts";
 import type { ListenerName } from "./limits.ts";
 import type { RefusalReason } from "./refusals.ts";
 import { type ReaderRules, RequestReader } from "./request-reader.ts";
 import { ShapeError } from "./shape.ts";
-import type { Answer, HttpRequest, RequestHandler } from "./types.ts";
+import type { Answer, FixedAnswer, HttpRequest, RequestHandler } from "./types.ts";
 
 /** What all connections of a listener share. */
 export interface ConnectionOwner extends ReaderRules {
@@ -26,6 +26,8 @@ export interface ConnectionOwner extends ReaderRules {
   date(): string;
   correlationId(): string;
   refused(why: RefusalReason, address: string): void;
+  /** The answer to a request that no handler sees, or that its handler failed at. */
+  refusalAnswer(status: number): FixedAnswer;
   /** An answer was given here, by no handler. */
   answeredHere(status: number): void;
   closed(connection: Connection): void;
@@ -222,7 +224,7 @@ export class Connection {
     this.closesAfterAnswer = true;
     this.reader.release();
     this.owner.answeredHere(known.status);
-    this.write(bareAnswer(known.status).rendered.close);
+    this.write(this.owner.refusalAnswer(known.status).rendered.close);
   }
 
   private handOn(): void {
@@ -300,7 +302,7 @@ export class Connection {
     this.closesAfterAnswer = true;
     this.reader.release();
     this.owner.answeredHere(500);
-    this.write(this.fitting(bareAnswer(500).rendered.close));
+    this.write(this.fitting(this.owner.refusalAnswer(500).rendered.close));
   }
 
   private fitting(bytes: Buffer): Buffer {

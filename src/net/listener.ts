@@ -5,21 +5,22 @@ import { BellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { createAllowList, plainAddress } from "./allow-list.ts";
+import { bareAnswer } from "./answer.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import { correlationIds, httpDate } from "./labels.ts";
 import { type Limits, type ListenerName, type OversizePolicy, PROFILES } from "./limits.ts";
 import { createRefusals } from "./refusals.ts";
-import { serverTls, type TlsIdentity } from "./tls.ts";
-import type { RequestHandler } from "./types.ts";
+import { replaceIdentity, serverTls, type TlsIdentity } from "./tls.ts";
+import type { FixedAnswer, RequestHandler } from "./types.ts";
 
 export interface ListenerOptions {
   readonly name: ListenerName;
   readonly address: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** PEM texts, or null for plain HTTP. */
+  /** PEM texts to begin with, or null for plain HTTP. */
   readonly tls: Pick<TlsIdentity, "certificate" | "key"> | null;
-  /** CIDR blocks and addresses that may connect; empty allows every address. */
+  /** CIDR blocks and addresses that may connect, to begin with; empty allows every address. */
   readonly allow: readonly string[];
   readonly handler: RequestHandler;
   /** Exact paths that are answered by `healthHandler`, whoever asks. */
@@ -32,6 +33,8 @@ export interface ListenerOptions {
   /** Whether chunked bodies are accepted; `PROFILES[name]` unless set. */
   readonly chunked?: boolean;
   readonly oversizePolicy?: OversizePolicy;
+  /** What the listener answers to a request that no handler sees; the status in plain words unless set. */
+  readonly refusalAnswer?: (status: number) => FixedAnswer;
   /** Monotonic time, milliseconds, as `performance.now()`. */
   readonly now?: () => number;
   /** Epoch milliseconds, for the `Date` header. */
@@ -48,6 +51,16 @@ export interface Listener {
   start(): Promise<{ readonly port: number }>;
   /** Accepts no more, lets requests in flight finish for up to `graceMs`, then closes what is left. */
   stop(graceMs: number): Promise<void>;
+  /**
+   * New connections get this certificate; those that exist keep theirs, and none is refused or reset.
+   * @throws BellError tls_invalid if it cannot be used, or if the listener is one without TLS; nothing has changed then
+   */
+  setTls(identity: Pick<TlsIdentity, "certificate" | "key">): void;
+  /**
+   * New connections are held against this list.
+   * @throws BellError config_invalid for a wrong list; nothing has changed then
+   */
+  setAllow(allow: readonly string[]): void;
   /** Open connections. */
   readonly connections: number;
 }
@@ -61,7 +74,8 @@ export function createListener(options: ListenerOptions): Listener {
   const profile = PROFILES[name];
   const limits: Limits = { ...profile.limits, ...options.limits };
   const now = options.now ?? (() => performance.now());
-  const isAllowed = createAllowList(options.allow);
+  let identity = options.tls;
+  let isAllowed = createAllowList(options.allow);
   const refusals = createRefusals(name, log, options.metrics, now);
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
@@ -88,6 +102,7 @@ export function createListener(options: ListenerOptions): Listener {
     correlationId: correlationIds(options.random ?? randomBytes),
     bufferedBytes: 0,
     refused: refusals.count,
+    refusalAnswer: options.refusalAnswer ?? bareAnswer,
     answeredHere(status) {
       // The metric is about Exchange; what its handler answers is counted there.
       if (name === "exchange") options.metrics.answers.inc({ status });
@@ -127,7 +142,7 @@ export function createListener(options: ListenerOptions): Listener {
   }
 
   function listen(): TCPSocketListener<Connection> {
-    const tls: TLSOptions | null = options.tls === null ? null : serverTls(options.tls);
+    const tls: TLSOptions | null = identity === null ? null : serverTls(identity);
     return Bun.listen<Connection>({
       hostname: options.address,
       port: options.port,
@@ -163,6 +178,20 @@ export function createListener(options: ListenerOptions): Listener {
       return { port: server.port };
     },
 
+    setTls(next) {
+      if (identity === null) throw new BellError("tls_invalid", `The ${name} listener speaks no TLS.`);
+      try {
+        if (server !== null) replaceIdentity(server, next);
+      } catch (error) {
+        throw tlsError(name, error);
+      }
+      identity = next;
+    },
+
+    setAllow(allow) {
+      isAllowed = createAllowList(allow);
+    },
+
     async stop(graceMs) {
       if (server === null) return;
       stopping = true;
@@ -189,8 +218,18 @@ export function createListener(options: ListenerOptions): Listener {
   }
 }
 
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+function tlsError(name: ListenerName, error: unknown): BellError {
+  const reason = codeOf(error) === "" ? "unknown reason" : codeOf(error);
+  const what = `The TLS certificate or key of the ${name} listener cannot be used (${reason}).`;
+  return new BellError("tls_invalid", what, error);
+}
+
 function listenError(options: ListenerOptions, error: unknown): BellError {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const code = codeOf(error);
   const host = options.address.includes(":") ? `[${options.address}]` : options.address;
   const place = `${host}:${options.port}`;
   if (code === "EADDRINUSE") {
@@ -200,13 +239,7 @@ function listenError(options: ListenerOptions, error: unknown): BellError {
       error,
     );
   }
-  if (code.startsWith("ERR_OSSL") || code === "ERR_BORINGSSL") {
-    return new BellError(
-      "tls_invalid",
-      `The TLS certificate or key of the ${options.name} listener cannot be used (${code}).`,
-      error,
-    );
-  }
+  if (code.startsWith("ERR_OSSL") || code === "ERR_BORINGSSL") return tlsError(options.name, error);
   const reason = code === "" ? "unknown reason" : code;
   return new BellError(
     "listen_failed",

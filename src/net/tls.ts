@@ -1,6 +1,9 @@
-// TLS of the listeners: which versions and ciphers they speak, and reading a certificate and its key from files.
+// TLS of the listeners: which versions and ciphers they speak, reading a certificate and its key from files, and
+// replacing them while a socket listens.
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { createSecureContext, createServer, type SecureVersion } from "node:tls";
+import type { SocketListener } from "bun";
 import type { TlsFiles } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 
@@ -12,6 +15,8 @@ export interface TlsIdentity {
   readonly key: string;
   /** End of the certificate's validity, epoch milliseconds. */
   readonly expiresAt: number;
+  /** A sentence for the log if the certificate is not in date, or null. */
+  readonly outOfDate: string | null;
   /** For people: `CN=bell.corp.example`. */
   readonly subject: string;
 }
@@ -47,6 +52,31 @@ export function serverTls(identity: Pick<TlsIdentity, "certificate" | "key">) {
   };
 }
 
+// The same for node:tls, which takes the name only.
+const OLDEST_VERSION: SecureVersion = "TLSv1.2";
+
+function contextOptions(identity: Pick<TlsIdentity, "certificate" | "key">) {
+  return { ...serverTls(identity), minVersion: OLDEST_VERSION };
+}
+
+/**
+ * Gives a listening socket another certificate. Handshakes that begin afterwards get it, connections that exist go on
+ * with theirs, and since the socket itself stays, none that waits to be accepted is lost. Sessions of the old
+ * certificate are not resumed.
+ * @param socket of `Bun.listen`, made with `serverTls`
+ * @throws what OpenSSL has against the certificate or key; the old one then stays in use
+ */
+export function replaceIdentity<Data>(
+  socket: SocketListener<Data>,
+  identity: Pick<TlsIdentity, "certificate" | "key">,
+): void {
+  // In Bun 1.4.5 `reload` of a socket of its own ignores `tls` without a word; only servers of node:tls can do it,
+  // and they do it for the listening socket that they hold in `_handle`. A second socket on the port would lose what
+  // waits at the first one when that is closed. test/net/tls-reload.test.ts tells when another Bun needs another way.
+  const holder = Object.assign(createServer(), { _handle: socket });
+  holder.setSecureContext(contextOptions(identity));
+}
+
 // Any access for others. The group may read: the service's own group, or that of the certificate tool.
 const OTHERS = 0o007;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
@@ -54,9 +84,15 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIF
 /**
  * Reads and checks a certificate chain and its key.
  * @param now epoch milliseconds, for the validity
+ * @param ifOutOfDate `tell` at a start: clients judge the date themselves, and a certificate that expired overnight
+ *   must not keep the other listeners, and the rings that are owed, from working. `refuse` where another one works.
  * @throws BellError tls_invalid or secret_exposed, naming the file
  */
-export function loadTls(files: TlsFiles, now: number = Date.now()): TlsIdentity {
+export function loadTls(
+  files: TlsFiles,
+  now: number = Date.now(),
+  ifOutOfDate: "refuse" | "tell" = "refuse",
+): TlsIdentity {
   const certificate = readPem(files.certificate, "certificate");
   const key = readPem(files.key, "key");
   if ((statSync(files.key).mode & OTHERS) !== 0) {
@@ -73,20 +109,33 @@ export function loadTls(files: TlsFiles, now: number = Date.now()): TlsIdentity 
     );
   }
   const expiresAt = Date.parse(leaf.validTo);
+  const subject = leaf.subject.split("\n").join(", ");
+  const wrongDate = outOfDate(leaf, files.certificate, now);
+  if (wrongDate !== null && ifOutOfDate === "refuse") throw new BellError("tls_invalid", wrongDate);
+  checkTogether(files, { certificate, key });
+  return { certificate, key, expiresAt, outOfDate: wrongDate, subject };
+}
+
+/** What the parts are is known; whether a listener can serve them (a key that is too short, say) OpenSSL decides. */
+function checkTogether(files: TlsFiles, identity: Pick<TlsIdentity, "certificate" | "key">): void {
+  try {
+    createSecureContext(contextOptions(identity));
+  } catch (error) {
+    const what = `The TLS certificate ${files.certificate} with its key ${files.key} cannot be served.`;
+    throw new BellError("tls_invalid", what, error);
+  }
+}
+
+function outOfDate(leaf: X509Certificate, file: string, now: number): string | null {
+  const expiresAt = Date.parse(leaf.validTo);
   if (expiresAt <= now) {
-    throw new BellError(
-      "tls_invalid",
-      `The TLS certificate ${files.certificate} expired on ${day(expiresAt)}.`,
-    );
+    return `The TLS certificate ${file} expired on ${day(expiresAt)}: no client will connect until it is renewed.`;
   }
   const validFrom = Date.parse(leaf.validFrom);
   if (validFrom > now) {
-    throw new BellError(
-      "tls_invalid",
-      `The TLS certificate ${files.certificate} is not valid before ${day(validFrom)}; check the clock.`,
-    );
+    return `The TLS certificate ${file} is not valid before ${day(validFrom)}: check it, and this server's clock.`;
   }
-  return { certificate, key, expiresAt, subject: leaf.subject.split("\n").join(", ") };
+  return null;
 }
 
 function readPem(file: string, what: string): string {

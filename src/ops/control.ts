@@ -1,11 +1,17 @@
 // The control socket: how verbs of the command line speak to the running node. HTTP over a Unix socket, mode 0660,
 // so that the file's owner and group decide who may use it.
-import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname } from "node:path";
-import { BellError } from "../errors.ts";
+import { BellError, isBellError, isErrorCode } from "../errors.ts";
+import { type Logger, silentLogger } from "./log.ts";
 
 /** Longest path that sun_path takes on Linux, its final zero byte left out (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
+/** What a verb may send: its options, an id or a token. Bytes. */
+const MAX_INPUT_BYTES = 65_536;
+/** No access for others, none at any moment: the bits that `umask` takes away from 0777 to leave 0660. */
+const SOCKET_UMASK = 0o117;
 // A verb on a terminal waits no longer than this for an answer, milliseconds.
 const CLIENT_TIMEOUT_MS = 10_000;
 
@@ -20,10 +26,12 @@ export interface ControlServer {
 /**
  * @param path of the socket; its directory must exist
  * @param verbs name to handler
+ * @param log told of handlers that fail in a way that the catalogue does not know
  */
 export function createControlServer(
   path: string,
   verbs: Readonly<Record<string, ControlHandler>>,
+  log: Logger = silentLogger,
 ): ControlServer {
   let server: ReturnType<typeof Bun.serve> | null = null;
   return {
@@ -43,56 +51,81 @@ export function createControlServer(
       if (existsSync(path)) {
         if (!lstatSync(path).isSocket())
           throw new BellError("control_socket", `${path} exists and is not a socket.`);
-        if (await isAnswered(path)) {
-          throw new BellError("control_socket", `Another Inboxbell answers on ${path}.`);
+        if (await isListening(path)) {
+          throw new BellError("control_socket", `Another Inboxbell listens on ${path}.`);
         }
         // Left behind by a process that was killed.
-        unlinkSync(path);
+        rmSync(path, { force: true });
       }
+      const umask = process.umask(SOCKET_UMASK);
       try {
         server = Bun.serve({
           unix: path,
           development: false,
-          fetch: async (request) => {
-            const verb = new URL(request.url).pathname.slice(1);
-            const handler = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
-            if (handler === undefined) return Response.json({ error: "unknown verb" }, { status: 404 });
-            try {
-              const text = await request.text();
-              return Response.json((await handler(text === "" ? null : JSON.parse(text))) ?? null);
-            } catch (error) {
-              if (error instanceof BellError) {
-                return Response.json({ code: error.code, error: error.message }, { status: 409 });
-              }
-              return Response.json({ code: "internal", error: "internal error" }, { status: 500 });
-            }
-          },
+          maxRequestBodySize: MAX_INPUT_BYTES,
+          fetch: (request) => answer(request, verbs, log),
+          error: () => Response.json({ code: "usage", error: "That is no request." }, { status: 400 }),
         });
         chmodSync(path, 0o660);
       } catch (cause) {
         throw new BellError("control_socket", `The control socket ${path} cannot be made.`, cause);
+      } finally {
+        process.umask(umask);
       }
     },
     async stop() {
       await server?.stop(true);
       server = null;
-      if (existsSync(path)) unlinkSync(path);
+      rmSync(path, { force: true });
     },
   };
 }
 
-async function isAnswered(path: string): Promise<boolean> {
+async function answer(
+  request: Request,
+  verbs: Readonly<Record<string, ControlHandler>>,
+  log: Logger,
+): Promise<Response> {
+  const refuse = (status: number, code: string, error: string) => Response.json({ code, error }, { status });
+  const verb = new URL(request.url).pathname.slice(1);
+  const handler = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+  // A newer binary asks an older node, or the other way round.
+  if (handler === undefined) return refuse(404, "not_available", "The running node does not know this verb.");
+  if (request.method !== "POST") return refuse(405, "usage", "A verb is asked for with POST.");
+  let input: unknown;
   try {
-    await fetch("http://localhost/ping", { unix: path, signal: AbortSignal.timeout(1000) });
-    return true;
+    const text = await request.text();
+    input = text === "" ? null : JSON.parse(text);
   } catch {
-    return false;
+    return refuse(400, "usage", "What was sent with the verb is not JSON.");
   }
+  try {
+    return Response.json((await handler(input)) ?? null);
+  } catch (error) {
+    if (isBellError(error)) return refuse(409, error.code, error.message);
+    log.error({ verb, reason: error instanceof Error ? error.stack : String(error) }, "A verb failed.");
+    return refuse(500, "internal", `The verb ${verb} failed inside the node; its log has the reason.`);
+  }
+}
+
+const NOBODY: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "ENOENT"]);
+
+/** Whether a process listens on the socket, be it ever so busy: the kernel answers, not the process. */
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // ECONNREFUSED: nobody holds it any more. Anything else, such as EAGAIN with many waiting: somebody may.
+    socket.once("error", (error) => resolve(!("code" in error) || !NOBODY.has(error.code)));
+  });
 }
 
 /**
  * Asks the running node.
- * @throws `not_running` if nobody answers on the socket, or the error that the node gave
+ * @throws `not_running` if nobody answers on the socket, or somebody else, or the error that the node gave
  */
 export async function askNode(path: string, verb: string, input?: unknown): Promise<unknown> {
   let response: Response;
@@ -110,11 +143,18 @@ export async function askNode(path: string, verb: string, input?: unknown): Prom
       cause,
     );
   }
-  const answer: unknown = await response.json();
-  if (response.ok) return answer;
-  const message = (answer as { error?: unknown } | null)?.error;
+  const reply: unknown = await response.json().catch((cause: unknown) => {
+    throw notInboxbell(path, cause);
+  });
+  if (response.ok) return reply;
+  const { code, error } = (reply ?? {}) as { readonly code?: unknown; readonly error?: unknown };
   throw new BellError(
-    "internal",
-    typeof message === "string" ? message : `The node answered ${response.status}.`,
+    typeof code === "string" && isErrorCode(code) ? code : "internal",
+    typeof error === "string" ? error : `The node answered ${response.status}.`,
   );
+}
+
+/** Somebody else has the socket's path. */
+export function notInboxbell(path: string, cause?: unknown): BellError {
+  return new BellError("not_running", `What answers on ${path} is not an Inboxbell of this version.`, cause);
 }

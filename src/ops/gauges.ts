@@ -24,8 +24,14 @@ const FRESH_MS = 5_000;
 export function createGauges(metrics: Metrics, count: () => Promise<Counts>, now: () => number) {
   let last: { readonly at: number; readonly counts: Promise<Counts> } | null = null;
   const fresh = (): Promise<Counts> => {
-    if (last === null || now() - last.at > FRESH_MS || now() < last.at) last = { at: now(), counts: count() };
-    return last.counts;
+    if (last !== null && now() - last.at <= FRESH_MS && now() >= last.at) return last.counts;
+    const asked = { at: now(), counts: count() };
+    last = asked;
+    // A failure is not kept: whoever asks next asks the store again.
+    asked.counts.catch(() => {
+      if (last === asked) last = null;
+    });
+    return asked.counts;
   };
   return {
     /** The counts, not older than a few seconds. */
@@ -36,6 +42,7 @@ export function createGauges(metrics: Metrics, count: () => Promise<Counts>, now
       for (const { app, platform, count: number } of counts.registrations) {
         metrics.registrations.set({ app, platform }, number);
       }
+      metrics.subscriptions.reset();
       for (const [state, number] of Object.entries(counts.subscriptions))
         metrics.subscriptions.set({ state }, number);
       metrics.owed.set(counts.owed);

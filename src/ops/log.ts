@@ -17,6 +17,12 @@ export interface Logger {
   child(fields: Fields): Logger;
 }
 
+/** The logger of the whole process. */
+export interface RootLogger extends Logger {
+  /** From now on lines below this level are dropped. Its children keep the level that they were made with. */
+  setLevel(level: LogLevel): void;
+}
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFormat = "auto" | "text" | "json";
 
@@ -32,7 +38,7 @@ export function createLogger(
   level: LogLevel,
   format: LogFormat,
   write: (line: string) => void = (line) => void process.stderr.write(line),
-): Logger {
+): RootLogger {
   const asText = format === "text" || (format === "auto" && isatty(2));
   const options: pino.LoggerOptions = {
     level,
@@ -55,7 +61,7 @@ export function createLogger(
         },
       }),
     });
-    return pino(options, stream);
+    return adjustable(pino(options, stream));
   }
   const destination = {
     // pino sets this before each write when the destination asks for metadata.
@@ -65,7 +71,15 @@ export function createLogger(
       write(`${PRIORITY[destination.lastLevel] ?? ""}${line}`);
     },
   };
-  return pino(options, destination);
+  return adjustable(pino(options, destination));
+}
+
+function adjustable(logger: pino.Logger): RootLogger {
+  return Object.assign(logger, {
+    setLevel(level: LogLevel) {
+      logger.level = level;
+    },
+  });
 }
 
 /** A logger that drops everything, for tools and tests. */

@@ -15,6 +15,11 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics(build: { readonly version: string; readonly commit: string }) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: "inboxbell_" });
+  for (const { name } of registry.getMetricsAsArray()) {
+    // Node's own measure, without samples here: it shows "Nan", which is no number of the text format, and it would
+    // stand beside event_loop_lag_seconds.
+    if (name.startsWith("inboxbell_nodejs_eventloop_lag")) registry.removeSingleMetric(name);
+  }
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `inboxbell_${name}`, help, labelNames, registers });
@@ -39,7 +44,7 @@ export function createMetrics(build: { readonly version: string; readonly commit
     rings: counter("rings_total", "Rings sent to a provider, by its answer.", ["app", "provider", "outcome"]),
     ringSeconds: histogram(
       "ring_seconds",
-      "From the last byte of Exchange's POST to the provider's acceptance.",
+      "From the last byte of Exchange's POST to the provider's acceptance; rings that wait on purpose are not counted.",
       SECONDS,
       ["provider"],
     ),
@@ -54,6 +59,11 @@ export function createMetrics(build: { readonly version: string; readonly commit
       "provider",
       "reason",
     ]),
+    deliveryStalled: gauge(
+      "delivery_stalled",
+      "1 while an app's rings are due and none is accepted, although nothing says why.",
+      ["app", "provider"],
+    ),
     credentialExpirySeconds: gauge("credential_expiry_seconds", "Time until a credential expires.", ["name"]),
     pairRole: gauge("pair_role", "1 on the active node, 0 on the passive one."),
     eventLoopLagSeconds: gauge("event_loop_lag_seconds", "How late the event loop's last timer was."),

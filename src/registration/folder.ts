@@ -1,20 +1,11 @@
 // What a PUT makes of one folder: whether it opens a generation, and what stays of what was heard. Pure.
-import type { Folder, FolderKind } from "../store/types.ts";
+import type { Folder } from "../store/types.ts";
+import { UNHEARD } from "../store/unheard.ts";
 import { folderState } from "./view.ts";
 import type { Wish, WishedFolder, WishedSubscription } from "./wish.ts";
 
-const UNHEARD: Omit<Folder, "name" | "kind"> & { readonly kind?: FolderKind } = {
-  generation: 0,
-  boundGeneration: 0,
-  subscriptionMac: null,
-  watermarkMac: null,
-  lastHeardAt: null,
-  failedAt: null,
-  endedGeneration: 0,
-  folderMac: null,
-  folderLearnt: false,
-  statusFrequencyMinutes: 0,
-};
+// Neither a kind nor a frequency: whatever is wished for is new.
+const NONE = { ...UNHEARD, kind: null, statusFrequencyMinutes: 0 } as const;
 
 /**
  * One folder as it is after a wish.
@@ -30,7 +21,7 @@ export function renewFolder(
   frequency: number,
 ): Folder {
   const opens = isNew || stored === null || opensGeneration(wished, stored);
-  const before = stored ?? UNHEARD;
+  const before = stored ?? NONE;
   // The folder id of an older subscription serves until the new one is heard. It then counts as learnt, so
   // that hearing the new one makes an end of it: that may be another mailbox.
   const folderMac = wished.folderMac ?? (wished.kind === before.kind ? before.folderMac : null);

@@ -1,6 +1,7 @@
 // The device-facing API at its edge: routes, bodies, and errors turned into problem details.
 import { Elysia, NotFoundError } from "elysia";
 import { isBellError } from "../errors.ts";
+import { firstFrame } from "../net/labels.ts";
 import type { HttpRequest, RequestHandler } from "../net/types.ts";
 import { fromWebResponse, toWebRequest } from "../net/web.ts";
 import type { Metrics } from "../ops/metrics.ts";
@@ -110,7 +111,8 @@ function unexpected(error: unknown, request: HttpRequest, deps: RegistrationHand
     deps.log.debug({ correlationId, code: error.code }, "A phone was told to try again.");
     return { code: "store_unavailable", correlationId, headers: RETRY_AFTER };
   }
-  const reason = error instanceof Error ? error.message : String(error);
-  deps.log.error({ correlationId, reason }, "A phone's request failed.");
+  // Its place, not its message, which could carry what the phone sent.
+  const told = error instanceof Error ? { error: error.name, at: firstFrame(error) } : {};
+  deps.log.error({ correlationId, ...told }, "A phone's request failed.");
   return { code: "internal", correlationId };
 }

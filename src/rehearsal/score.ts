@@ -47,7 +47,7 @@ export interface Score {
   missingWakes(): number;
   readonly notifications: number;
   readonly rings: number;
-  /** One for each answered notification, milliseconds, in order of arrival; the newest 100 000. */
+  /** One for each answered new mail and wake-up, milliseconds, in order of arrival; the newest 100 000. */
   readonly latenciesMs: readonly number[];
 }
 
@@ -109,6 +109,8 @@ export function createScore(tell: (happening: Happening) => void): Score {
     const answered = concerned.slice(0, answeredBy(push, concerned));
     if (answered.length === 0) return null;
     for (const demand of answered) {
+      // What changed elsewhere waits on purpose, to be merged with more of it.
+      if (demand.reason === "changed") continue;
       latencies.push(nowMs - demand.sentAtMs);
       if (latencies.length > 2 * KEPT_SAMPLES) latencies.splice(0, KEPT_SAMPLES);
     }

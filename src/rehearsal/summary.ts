@@ -15,7 +15,7 @@ export interface RunResult {
   readonly seconds: number;
   readonly notifications: number;
   readonly rings: number;
-  /** From Exchange's POST to the provider's acceptance, milliseconds. */
+  /** Of new mail and wake-ups, from Exchange's POST to the provider's acceptance, milliseconds. */
   readonly latenciesMs: readonly number[];
   readonly phones: readonly PhoneResult[];
   /** Wake-ups (new mail, calendar, subscribe again) that Exchange's POSTs asked for and that never came. */
@@ -84,7 +84,7 @@ export function summaryText(summary: Summary): string {
     `  notifications  ${summary.notifications}`,
     `  rings          ${summary.rings}`,
     `  lost           ${summary.lost}`,
-    `  latency        p50 ${ms(summary.p50Ms)}, p99 ${ms(summary.p99Ms)} (Exchange's POST to the provider's acceptance)`,
+    `  latency        p50 ${ms(summary.p50Ms)}, p99 ${ms(summary.p99Ms)} (new mail, from Exchange's POST to the provider's acceptance)`,
   ];
   for (const phone of summary.wrong.slice(0, 10)) {
     lines.push(

@@ -3,17 +3,31 @@ import { BellError } from "../errors.ts";
 import type { Keyring } from "../keys/types.ts";
 import type { HybridClock } from "./clock.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
-import { nextRing, type OwedRow, reasonKey } from "./owed-rule.ts";
+import { type NextRing, nextRing, type OwedRow, reasonKey } from "./owed-rule.ts";
+import { combinedPace } from "./pace.ts";
 import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
-import type { Change, Folder, Registration, RegistrationState } from "./types.ts";
+import type { Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
 
 export interface Ledger {
   state(registrationId: string): RegistrationState;
-  /** Applies a change; true if something is due for this registration now. */
-  apply(registrationId: string, state: RegistrationState, change: Change): boolean;
-  /** Derives the work list's row anew from the owed and delivery rows; true if it is due now. */
-  refreshDue(registrationId: string, restart?: { readonly at: number }): boolean;
+  /** Applies a change; gives what became due for this registration, or null if nothing did. */
+  apply(registrationId: string, state: RegistrationState, change: Change): Due | null;
+  /**
+   * Derives the work list's row anew from the owed and delivery rows.
+   * @param restart when a ring ended (epoch milliseconds): the next one starts its tries anew
+   */
+  refreshDue(registrationId: string, restart?: { readonly at: number }): Due | null;
+  /** The next ring by the rules, at `at` (epoch milliseconds) or at a time to come; null if nothing is owed or nobody can be rung. */
+  next(
+    id: Buffer,
+    registration: Registration,
+    deliveries: readonly DeliveryRow[],
+    at: number,
+  ): NextRing | null;
 }
+
+/** What became due, and when (epoch milliseconds, perhaps in the past). */
+export type Due = Pick<DueNews, "queue" | "at">;
 
 /** Whether the provider's verdict still holds: for this very token, and not renewed since. */
 export function deadness(
@@ -37,6 +51,7 @@ export function createLedger(
   clock: HybridClock,
   feed: string,
   now: () => number,
+  mergeChangesMs: number,
 ): Ledger {
   function state(registrationId: string): RegistrationState {
     const id = idBytes(registrationId);
@@ -100,7 +115,7 @@ export function createLedger(
     return true;
   }
 
-  function apply(registrationId: string, before: RegistrationState, change: Change): boolean {
+  function apply(registrationId: string, before: RegistrationState, change: Change): Due | null {
     const id = idBytes(registrationId);
     if (change.delete !== undefined) {
       if (before.kind !== "present")
@@ -108,7 +123,7 @@ export function createLedger(
       const { revision, createdAt, renewedAt } = before.registration;
       rows.bury(id, revision, createdAt, renewedAt, { deletedAt: change.delete.at });
       lazy.forget(registrationId);
-      return false;
+      return null;
     }
     if (change.registration !== undefined) writeRegistration(registrationId, id, before, change.registration);
     for (const folder of change.folders ?? []) writeFolder(registrationId, id, folder, change.lazy === true);
@@ -118,7 +133,7 @@ export function createLedger(
       lazy.forget(registrationId, name);
     }
     const news = owe(id, change);
-    return news || change.registration !== undefined ? refreshDue(registrationId) : false;
+    return news || change.registration !== undefined ? refreshDue(registrationId) : null;
   }
 
   function writeFolder(registrationId: string, id: Buffer, folder: Folder, later: boolean): void {
@@ -130,29 +145,44 @@ export function createLedger(
     rows.writeFolder(id, folder);
   }
 
-  function refreshDue(registrationId: string, restart?: { readonly at: number }): boolean {
-    const id = idBytes(registrationId);
-    const stored = rows.registration(id);
-    const deliveries = rows.deliveries(id);
-    const due = rows.due(id);
-    if (
-      stored?.kind !== "present" ||
-      deadness(stored.registration, deliveries) !== "no" ||
-      nextRing(rows.owed(id), deliveries) === null
-    ) {
-      if (due !== null) rows.deleteDue(id);
-      return false;
-    }
-    if (due === null || restart !== undefined) {
-      const at = restart?.at ?? now();
-      rows.writeDue(id, stored.registration, { notBefore: at, attempt: 0, since: at });
-      return true;
-    }
-    // Waiting for its next try: newer news joins it and does not cut the wait short.
-    return due.notBefore <= now();
+  function next(
+    id: Buffer,
+    registration: Registration,
+    deliveries: readonly DeliveryRow[],
+    at: number,
+  ): NextRing | null {
+    if (deadness(registration, deliveries) !== "no") return null;
+    return nextRing(rows.owed(id), deliveries, {
+      now: at,
+      platform: registration.platform,
+      pace: combinedPace(deliveries.map(({ pace }) => pace)),
+      mergeChangesMs,
+    });
   }
 
-  return { state, apply, refreshDue };
+  function refreshDue(registrationId: string, restart?: { readonly at: number }): Due | null {
+    const id = idBytes(registrationId);
+    const stored = rows.registration(id);
+    const due = rows.due(id);
+    const ring =
+      stored?.kind === "present" ? next(id, stored.registration, rows.deliveries(id), now()) : null;
+    if (stored?.kind !== "present" || ring === null) {
+      if (due !== null) rows.deleteDue(id);
+      return null;
+    }
+    const fresh = due === null || restart !== undefined;
+    const since = restart?.at ?? now();
+    // Waiting for its next try: newer news joins it and does not cut that wait short.
+    const kept = fresh ? { heldUntil: 0, attempt: 0, since } : due;
+    const notBefore = Math.max(kept.heldUntil, ring.at);
+    if (fresh || notBefore !== due.notBefore) {
+      rows.writeDue(id, stored.registration, { ...kept, notBefore });
+    }
+    const { app, platform } = stored.registration;
+    return { queue: { app, platform }, at: notBefore };
+  }
+
+  return { state, apply, refreshDue, next };
 }
 
 function emptyOwed(feed: string): OwedRow {

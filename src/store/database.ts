@@ -1,5 +1,5 @@
 // Opens the SQLite file as the store needs it: durable, exclusive, ours, intact, and of the right schema.
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { BellError } from "../errors.ts";
@@ -35,9 +35,13 @@ export function openDatabase(path: string, synchronous: Synchronous): Database.D
   }
   let db: Database.Database | null = null;
   try {
+    // Made here, since SQLite would let everybody read it; the files that SQLite puts beside it take its mode.
+    closeSync(openSync(path, "a", 0o600));
     db = new Database(path, { timeout: 0 });
     // Exclusive before anything else: a second process fails here instead of halving the speed of both.
     db.pragma("locking_mode = EXCLUSIVE");
+    // Before the first write: whatever is not ours stays as it is.
+    identify(db, path);
     db.pragma("journal_mode = WAL");
     db.pragma(`synchronous = ${synchronous}`);
     db.pragma(`cache_size = -${CACHE_KIB}`);
@@ -47,7 +51,7 @@ export function openDatabase(path: string, synchronous: Synchronous): Database.D
     const check = db.pragma("quick_check(1)", { simple: true });
     if (check !== "ok")
       throw new BellError("store_corrupt", `The database ${path} is damaged: ${String(check)}`);
-    migrate(db, path);
+    migrate(db);
     return db;
   } catch (error) {
     db?.close();
@@ -60,7 +64,8 @@ export function newestSchema(): number {
   return MIGRATIONS.reduce((highest, migration) => Math.max(highest, migration.number), 0);
 }
 
-function migrate(db: Database.Database, path: string): void {
+/** Throws if the database is another program's or a newer version's. */
+function identify(db: Database.Database, path: string): void {
   const applicationId = db.pragma("application_id", { simple: true });
   const version = Number(db.pragma("user_version", { simple: true }));
   const tables = db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
@@ -73,6 +78,10 @@ function migrate(db: Database.Database, path: string): void {
       `The database ${path} has schema ${version}; this version knows schemas up to ${newestSchema()}.`,
     );
   }
+}
+
+function migrate(db: Database.Database): void {
+  const version = Number(db.pragma("user_version", { simple: true }));
   for (const migration of MIGRATIONS) {
     if (migration.number <= version) continue;
     db.transaction(() => {

@@ -75,4 +75,14 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX due_since ON due (since);
     `,
   },
+  {
+    number: 2,
+    sql: `
+      -- What a phone's rings have used of its allowances: when each is whole again.
+      ALTER TABLE delivery ADD COLUMN paced_shown INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE delivery ADD COLUMN paced_wake INTEGER NOT NULL DEFAULT 0;
+      -- Until then the provider's last answer forbids another try, whatever news comes.
+      ALTER TABLE due ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0;
+    `,
+  },
 ];

@@ -1,6 +1,8 @@
 // What is owed, as a pure rule over the owed and delivery rows of one registration: which badge is the newest,
 // whether it still has to be rung, and which reason the next ring has.
-import type { BadgeRef, Reason } from "./types.ts";
+import { clockTime } from "./clock.ts";
+import { allowanceOf, allowedAt, type Pace } from "./pace.ts";
+import type { BadgeRef, Platform, Reason } from "./types.ts";
 
 /** What one feed accepted. Feeds and marks are explained in `types.ts`. */
 export interface OwedRow {
@@ -92,35 +94,103 @@ export interface NextRing {
   readonly badge: OwedRow | null;
   /** Reason key to feed to the mark that this ring answers. */
   readonly marks: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Not before this time, epoch milliseconds; in the past or now if it may go out. */
+  readonly at: number;
 }
 
-/** Chooses the next ring, or null if nothing is owed. */
-export function nextRing(rows: readonly OwedRow[], rings: readonly BadgeRing[]): NextRing | null {
-  const open = new Map<string, Record<string, number>>();
-  for (const row of rows) {
-    for (const [key, [mark, settled]] of Object.entries(row.reasons)) {
-      if (mark <= settled) continue;
-      const marks = open.get(key) ?? {};
-      marks[row.feed] = mark;
-      open.set(key, marks);
-    }
-  }
+/** What decides when a ring may go out. */
+export interface Timing {
+  /** Epoch milliseconds. */
+  readonly now: number;
+  readonly platform: Platform;
+  readonly pace: Pace;
+  /** How long what changed elsewhere waits for more of it, milliseconds. */
+  readonly mergeChangesMs: number;
+}
+
+// A mail that nobody was told of for so long is no news: the badge says the rest, without a text or a sound.
+export const MAIL_STALE_MS = 4 * 3_600_000;
+// Whoever asked for a test ring has stopped looking at the phone. It is the only reason that is ever dropped.
+export const TEST_STALE_MS = 10 * 60_000;
+
+/** An open reason: which marks a ring for it answers, and since when it is owed. */
+interface OpenReason {
+  readonly marks: Record<string, number>;
+  /** Epoch milliseconds. */
+  since: number;
+  /** When its latest news came, epoch milliseconds. */
+  latest: number;
+}
+
+/**
+ * Chooses the next ring, or null if nothing is owed: the most pressing one that may go out now, else the one that
+ * may go out first.
+ */
+export function nextRing(
+  rows: readonly OwedRow[],
+  rings: readonly BadgeRing[],
+  timing: Timing,
+): NextRing | null {
+  const { now, platform, pace, mergeChangesMs } = timing;
+  const open = openReasons(rows, now);
   const newest = newestBadge(rows);
   const badge = isBadgeOwed(newest, rings) ? newest : null;
-  const keys = [...open.keys()].sort();
-  for (const reason of ORDER) {
-    if (reason === "changed" && badge !== null && !open.has("changed")) {
-      return { reason, folder: null, badge, marks: {} };
-    }
-    const key = keys.find((candidate) => parseReasonKey(candidate).reason === reason);
-    if (key === undefined) continue;
-    const settled: Record<string, Readonly<Record<string, number>>> = { [key]: open.get(key) ?? {} };
-    // A ring for new mail makes the app look at the inbox: what changed there is answered by it too.
-    const changed = open.get("changed");
-    if (reason === "mail" && changed !== undefined) settled.changed = changed;
-    // Only these two can carry a badge: a background push and a test have none (see the payload table).
-    const carries = reason === "mail" || reason === "changed";
-    return { reason, folder: parseReasonKey(key).folder, badge: carries ? badge : null, marks: settled };
+  const mail = open.get("mail");
+  const changed = open.get("changed");
+  const made: NextRing[] = [];
+  for (const [key, { marks, since }] of [...open].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { reason, folder } = parseReasonKey(key);
+    if (reason === "mail" || reason === "changed") continue;
+    // A background push and a test carry no badge (see the payload table).
+    made.push(ring(reason, folder, null, { [key]: marks }, since));
   }
-  return null;
+  if (mail !== undefined) {
+    // A ring for new mail makes the app look at the inbox: what changed there is answered by it too.
+    const marks = { mail: mail.marks, ...(changed === undefined ? {} : { changed: changed.marks }) };
+    const reason = now - mail.latest > MAIL_STALE_MS ? "changed" : "mail";
+    made.push(ring(reason, null, badge, marks, mail.since));
+  } else if (changed !== undefined) {
+    made.push(ring("changed", null, badge, { changed: changed.marks }, changed.since));
+  } else if (badge !== null) {
+    // A badge without a reason of its own: a new token gets the last one again, and nobody has to wait for it.
+    made.push(ring("changed", null, badge, {}, Number.NEGATIVE_INFINITY));
+  }
+  let best: NextRing | null = null;
+  for (const reason of ORDER) {
+    for (const each of made) {
+      if (each.reason === reason && (best === null || (best.at > now && each.at < best.at))) best = each;
+    }
+  }
+  return best;
+
+  function ring(
+    reason: Reason,
+    folder: string | null,
+    carried: OwedRow | null,
+    marks: NextRing["marks"],
+    since: number,
+  ): NextRing {
+    const allowed = allowedAt(pace, platform, allowanceOf(reason, carried !== null), now);
+    // Merging waits from the first of the changes on, so that a stream of them cannot put the ring off for ever.
+    const at = reason === "changed" ? Math.max(allowed, Math.min(since, now) + mergeChangesMs) : allowed;
+    return { reason, folder, badge: carried, marks, at };
+  }
+}
+
+/** Reasons with a mark above its settled mark, by key; tests that nobody waits for any more are left out. */
+function openReasons(rows: readonly OwedRow[], now: number): Map<string, OpenReason> {
+  const open = new Map<string, OpenReason>();
+  for (const row of rows) {
+    for (const [key, [mark, settled, since]] of Object.entries(row.reasons)) {
+      if (mark <= settled) continue;
+      const latest = clockTime(mark);
+      if (parseReasonKey(key).reason === "test" && now - latest > TEST_STALE_MS) continue;
+      const known = open.get(key) ?? { marks: {}, since, latest };
+      known.marks[row.feed] = mark;
+      known.since = Math.min(known.since, since);
+      known.latest = Math.max(known.latest, latest);
+      open.set(key, known);
+    }
+  }
+  return open;
 }

@@ -1,7 +1,8 @@
 // Rings: what one carries when it begins, and what is written when it ends.
 import type { Keyring } from "../keys/types.ts";
-import { deadness, type Ledger } from "./apply.ts";
-import { nextRing, type ReasonMarks } from "./owed-rule.ts";
+import type { Due, Ledger } from "./apply.ts";
+import type { ReasonMarks } from "./owed-rule.ts";
+import { allowanceOf, paceAfter, UNPACED } from "./pace.ts";
 import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
 import type { Ring, Settlement } from "./types.ts";
 
@@ -11,8 +12,8 @@ export interface RingBook {
     registrationId: string,
     now: number,
   ): { readonly ring: Ring } | { readonly ring: null; readonly stale: boolean };
-  /** Writes how a ring ended, inside a transaction; true if more is due at once. */
-  settle(settlement: Settlement): boolean;
+  /** Writes how a ring ended, inside a transaction; gives what is due after it, or null if nothing is. */
+  settle(settlement: Settlement): Due | null;
 }
 
 export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, feed: string): RingBook {
@@ -22,11 +23,8 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
     if (due === null || due.notBefore > now) return { ring: null, stale: false };
     const stored = rows.registration(id);
     const deliveries = rows.deliveries(id);
-    if (stored?.kind !== "present" || deadness(stored.registration, deliveries) !== "no") {
-      return { ring: null, stale: true };
-    }
-    const next = nextRing(rows.owed(id), deliveries);
-    if (next === null) return { ring: null, stale: true };
+    const next = stored?.kind === "present" ? ledger.next(id, stored.registration, deliveries, now) : null;
+    if (stored?.kind !== "present" || next === null || next.at > now) return { ring: null, stale: true };
     const { registration, sealedToken } = stored;
     const badgeRef = next.badge === null ? null : { feed: next.badge.feed, mark: next.badge.badgeMark };
     const seen = Object.fromEntries(
@@ -76,27 +74,27 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
     }
   }
 
-  function settle(settlement: Settlement): boolean {
+  function settle(settlement: Settlement): Due | null {
     const { ring, at } = settlement;
     const id = idBytes(ring.registrationId);
     const stored = rows.registration(id);
     // Deleted while in flight: a tombstone stays alone.
     if (stored?.kind !== "present") {
       rows.deleteDue(id);
-      return false;
+      return null;
     }
     // The phone has another token by now: this ring reached nobody, whatever the provider said of it.
     if (!stored.registration.tokenMac.equals(ring.tokenMac))
       return ledger.refreshDue(ring.registrationId, { at });
     if (settlement.kind === "again") {
-      const due = rows.due(id);
-      const attempt = ring.attempt + (settlement.counts === false ? 0 : 1);
+      const notBefore = settlement.notBefore ?? at;
       rows.writeDue(id, stored.registration, {
-        notBefore: settlement.notBefore ?? at,
-        attempt,
-        since: due?.since ?? ring.since,
+        notBefore,
+        heldUntil: notBefore,
+        attempt: ring.attempt + (settlement.counts === false ? 0 : 1),
+        since: rows.due(id)?.since ?? ring.since,
       });
-      return false;
+      return ledger.refreshDue(ring.registrationId);
     }
     const before = rows.deliveries(id).find((row) => row.feed === feed);
     rows.writeDelivery(id, nextDelivery(before, feed, settlement));
@@ -122,6 +120,10 @@ function nextDelivery(before: DeliveryRow | undefined, feed: string, settlement:
     seen: carriesBadge ? ring.carries.seen : (before?.seen ?? {}),
     last: { at, reason: ring.reason, outcome, attempts: ring.attempt + 1 },
     apnsId: ring.apnsId,
+    pace:
+      settlement.kind === "done"
+        ? paceAfter(before?.pace ?? UNPACED, ring.platform, allowanceOf(ring.reason, carriesBadge), at)
+        : (before?.pace ?? UNPACED),
     accepted: (before?.accepted ?? 0) + (settlement.kind === "done" && outcome === "accepted" ? 1 : 0),
     dead:
       settlement.kind === "dead"

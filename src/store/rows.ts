@@ -3,6 +3,7 @@ import type Database from "better-sqlite3";
 import { uuidText } from "../keys/capability.ts";
 import type { HybridClock } from "./clock.ts";
 import type { BadgeRing, OwedRow, ReasonMarks } from "./owed-rule.ts";
+import type { Pace } from "./pace.ts";
 import type { Folder, FolderKind, LastRing, Platform, Queue, Reason, Registration } from "./types.ts";
 
 /** The 16 bytes of a UUID in its canonical text. */
@@ -52,11 +53,21 @@ export interface DeliveryRow extends BadgeRing {
   readonly last: LastRing;
   readonly apnsId: string | null;
   readonly accepted: number;
+  readonly pace: Pace;
   readonly dead: {
     readonly kind: "stopped" | "ended";
     readonly tokenMac: Buffer;
     readonly at: number;
   } | null;
+}
+
+/** A row of the work list. Times are epoch milliseconds. */
+export interface DueRow {
+  readonly notBefore: number;
+  /** Until then the provider's last answer forbids another try, whatever news comes; 0 for no such wait. */
+  readonly heldUntil: number;
+  readonly attempt: number;
+  readonly since: number;
 }
 
 /** A registration row as stored: one of the three shapes it can have. */
@@ -82,7 +93,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
   const selectBound = get(
     "SELECT registration, name, bound_generation FROM folder WHERE subscription_mac = ? AND removed_revision IS NULL",
   );
-  const selectDue = get("SELECT not_before, attempt, since FROM due WHERE registration = ?");
+  const selectDue = get("SELECT not_before, held_until, attempt, since FROM due WHERE registration = ?");
   const upsertRegistration = get(`
     INSERT OR REPLACE INTO registration (id, app, platform, token, token_mac, secret_hash, subject_mac, revision,
       locale, created_at, renewed_at, deleted_at, idle_at, version, seq)
@@ -103,10 +114,15 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       version, seq) VALUES (?,?,?,?,?,?,?,?,?)`);
   const upsertDelivery = get(`
     INSERT OR REPLACE INTO delivery (registration, feed, count, badge_count, badge_feed, badge_mark, badge_seen,
-      reason, outcome, apns_id, at, attempts, accepted, dead, dead_token_mac, dead_at, version, seq)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
+      reason, outcome, apns_id, at, attempts, accepted, paced_shown, paced_wake, dead, dead_token_mac,
+      dead_at, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
   const upsertDue = get(
-    `INSERT OR REPLACE INTO due (registration, app, platform, not_before, attempt, since) VALUES (?,?,?,?,?,?)`,
+    `INSERT OR REPLACE INTO due (registration, app, platform, not_before, held_until, attempt, since)
+    VALUES (?,?,?,?,?,?,?)`,
+  );
+  const shiftDue = get(
+    "UPDATE due SET not_before = not_before + @by, held_until = held_until + @by, since = min(since + @by, @now)",
   );
   const deleteDue = get("DELETE FROM due WHERE registration = ?");
   const deleteAll = ["folder", "owed", "delivery", "due"].map((table) =>
@@ -187,6 +203,8 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         at: number;
         attempts: number;
         accepted: number;
+        paced_shown: number;
+        paced_wake: number;
         dead: "stopped" | "ended" | null;
         dead_token_mac: Buffer | null;
         dead_at: number | null;
@@ -203,6 +221,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         last: { at: row.at, reason: row.reason, outcome: row.outcome, attempts: row.attempts },
         apnsId: row.apns_id,
         accepted: row.accepted,
+        pace: { shown: row.paced_shown, wake: row.paced_wake },
         dead:
           row.dead === null || row.dead_token_mac === null
             ? null
@@ -224,9 +243,17 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       }));
     },
 
-    due(id: Buffer): { notBefore: number; attempt: number; since: number } | null {
-      const row = selectDue.get(id) as { not_before: number; attempt: number; since: number } | undefined;
-      return row === undefined ? null : { notBefore: row.not_before, attempt: row.attempt, since: row.since };
+    due(id: Buffer): DueRow | null {
+      const row = selectDue.get(id) as
+        | { not_before: number; held_until: number; attempt: number; since: number }
+        | undefined;
+      if (row === undefined) return null;
+      return {
+        notBefore: row.not_before,
+        heldUntil: row.held_until,
+        attempt: row.attempt,
+        since: row.since,
+      };
     },
 
     writeRegistration(id: Buffer, registration: Omit<Registration, "id">, sealedToken: Buffer): void {
@@ -321,6 +348,8 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         row.last.at,
         row.last.attempts,
         row.accepted,
+        row.pace.shown,
+        row.pace.wake,
         row.dead?.kind ?? null,
         row.dead?.tokenMac ?? null,
         row.dead?.at ?? null,
@@ -329,8 +358,16 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       );
     },
 
-    writeDue(id: Buffer, queue: Queue, due: { notBefore: number; attempt: number; since: number }): void {
-      upsertDue.run(id, queue.app, queue.platform, due.notBefore, due.attempt, due.since);
+    writeDue(id: Buffer, queue: Queue, due: DueRow): void {
+      upsertDue.run(id, queue.app, queue.platform, due.notBefore, due.heldUntil, due.attempt, due.since);
+    },
+
+    /** Moves every wait by so many milliseconds, as the wall clock was. */
+    shiftDue(by: number, now: number): void {
+      // Noted as a write: the clock's new reading is kept along with the waits that follow it.
+      clock.tick();
+      seq();
+      shiftDue.run({ by: Math.round(by), now });
     },
 
     deleteDue(id: Buffer): void {

@@ -4,7 +4,7 @@ import type Database from "better-sqlite3";
 import { BellError } from "../errors.ts";
 import type { Keyring } from "../keys/types.ts";
 import { createLedger, type Ledger } from "./apply.ts";
-import { createClock } from "./clock.ts";
+import { clockTime, createClock } from "./clock.ts";
 import { isDiskError, isDiskFull, openDatabase, type Synchronous, toStoreError } from "./database.ts";
 import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
 import { createLazyFolders, type LazyFolders } from "./lazy-folders.ts";
@@ -35,10 +35,16 @@ export interface StoreOptions {
   /** Size of the reserve file, bytes; 0 for none. */
   readonly reserveBytes?: number;
   readonly synchronous?: Synchronous;
+  /** How long what changed elsewhere waits for more of it before it is rung, milliseconds; default 2 s. */
+  readonly mergeChangesMs?: number;
 }
+
+const MERGE_CHANGES_MS = 2_000;
 
 /** 64 MB: at the size of a row, hours of traffic of a large company. */
 export const RESERVE_BYTES = 64 * 1024 * 1024;
+// The clock may have been set back by so much without notice, milliseconds: no wait is as short.
+const CLOCK_SLACK_MS = 1_000;
 // Lazily kept folders written along with one commit: a bounded addition to its duration.
 const LAZY_PER_COMMIT = 256;
 // How long a heartbeat may stay in memory only, milliseconds.
@@ -92,7 +98,18 @@ export function createStore(options: StoreOptions): Store {
       seq += 1;
       return seq;
     });
-    const ledger = createLedger(rows, lazy, keyring, clock, feed, now);
+    const ledger = createLedger(
+      rows,
+      lazy,
+      keyring,
+      clock,
+      feed,
+      now,
+      options.mergeChangesMs ?? MERGE_CHANGES_MS,
+    );
+    // The clock was set back while this was closed: what waits would wait for that much longer.
+    const behindMs = clockTime(clock.last) - now();
+    if (behindMs > CLOCK_SLACK_MS) rows.shiftDue(-behindMs, now());
     const begin = db.prepare("BEGIN IMMEDIATE");
     const commit = db.prepare("COMMIT");
     const rollback = db.prepare("ROLLBACK");
@@ -211,11 +228,13 @@ export function createStore(options: StoreOptions): Store {
             rows.bound(mac).some((folder) => !folder.registration.equals(own)),
           );
           const { change, result } = request.decide(state, boundElsewhere);
-          const due = change === undefined ? false : ledger.apply(request.registrationId, state, change);
+          const due = change === undefined ? null : ledger.apply(request.registrationId, state, change);
           return { result, due };
         },
         ({ due }) => {
-          if (due) dueNews.push({ registrationId: request.registrationId, origin: request.origin ?? null });
+          if (due === null) return;
+          const { registrationId, origin = null } = request;
+          dueNews.push({ registrationId, ...due, origin });
         },
       ).then(({ result }) => result);
     },
@@ -274,14 +293,19 @@ export function createStore(options: StoreOptions): Store {
       }
       if (stale.length + unreadable.length > 0) {
         await inCommit(({ ledger, rows }) => {
-          for (const registrationId of stale) ledger.refreshDue(registrationId);
+          for (const registrationId of stale) {
+            const due = ledger.refreshDue(registrationId);
+            if (due !== null) dueNews.push({ registrationId, ...due, origin: null });
+          }
           for (const registrationId of unreadable) {
             const id = idBytes(registrationId);
             const stored = rows.registration(id);
             if (stored?.kind !== "present") continue;
             const since = rows.due(id)?.since ?? at;
+            const heldUntil = at + UNREADABLE_RETRY_MS;
             rows.writeDue(id, stored.registration, {
-              notBefore: at + UNREADABLE_RETRY_MS,
+              notBefore: heldUntil,
+              heldUntil,
               attempt: 0,
               since,
             });
@@ -294,12 +318,19 @@ export function createStore(options: StoreOptions): Store {
     async settle(settlements) {
       await inCommit(
         ({ book }) => {
-          return settlements.filter((settlement) => book.settle(settlement));
+          return settlements.map((settlement) => book.settle(settlement));
         },
         (more) => {
-          for (const { ring } of more) dueNews.push({ registrationId: ring.registrationId, origin: null });
+          settlements.forEach(({ ring: { registrationId } }, at) => {
+            const due = more[at];
+            if (due) dueNews.push({ registrationId, ...due, origin: null });
+          });
         },
       );
+    },
+
+    async clockJumped(deltaMs) {
+      await inCommit(({ rows }) => rows.shiftDue(deltaMs, now()));
     },
 
     async counts() {

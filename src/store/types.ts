@@ -110,10 +110,14 @@ export interface Queue {
   readonly platform: Platform;
 }
 
-/** Said after a commit: these registrations have something to ring for. */
+/** Said after a commit: these registrations have something to ring for, now or at a time to come. */
 export interface DueNews {
   readonly registrationId: string;
-  readonly origin: { readonly correlationId: string; readonly receivedAtMs: number } | null;
+  readonly queue: Queue;
+  /** Epoch milliseconds, perhaps in the past. */
+  readonly at: number;
+  /** The POST it came from; `receivedAtMs` is monotonic, and null if the ring waited on purpose. */
+  readonly origin: { readonly correlationId: string; readonly receivedAtMs: number | null } | null;
 }
 
 /** Names a badge: the feed that accepted it and the mark it was given there. */
@@ -223,6 +227,8 @@ export interface Store {
   begin(registrationIds: readonly string[]): Promise<readonly Ring[]>;
   /** Notes how rings ended; joins a group commit. */
   settle(settlements: readonly Settlement[]): Promise<void>;
+  /** The wall clock was set by `deltaMs`: what waits goes on waiting for as long as it was meant to. */
+  clockJumped(deltaMs: number): Promise<void>;
   counts(now: number): Promise<StoreCounts>;
   /** Lets registrations fall idle that were not renewed for `idleMs`; returns how many. */
   sweep(now: number, idleMs: number): Promise<number>;

@@ -69,7 +69,7 @@ describe("a listener's certificate", () => {
     expect(lines.at(-1)).toBe("1 problem.");
   });
 
-  test("that expires within two weeks is a warning", async () => {
+  test("that expires within a month is a warning", async () => {
     workshop.write("tls/ews.pem", MATERIAL.expiring.certificate);
     workshop.write("tls/ews.key", MATERIAL.expiring.key);
     const { code, lines } = await check(GOOD);

@@ -37,12 +37,17 @@ describe("the delivered configuration", () => {
   test("can have every option taken in by removing its #, and shows their defaults", () => {
     const everything = delivered.replace(/^( *)#(?=[^ \n])/gm, "$1");
     const { problems } = read(everything);
-    // Only one of the two kinds of Apple credentials can be used.
-    expect(problems.map((one) => one.keyPath)).toEqual(["apps[0].apns.certificate"]);
-    const { config } = read(everything.replace(/ +certificate:\n(.*\n){6}/, ""));
+    // Only one of the two kinds of Apple credentials can be used, and a port only with Apple's own address.
+    expect(problems.map((one) => one.keyPath).sort()).toEqual([
+      "apps[0].apns.certificate",
+      "apps[0].apns.port",
+    ]);
+    const possible = everything.replace(/ +certificate:\n(.*\n){6}/, "").replace(/ +port: 2197\n/, "");
+    const { config } = read(possible);
     expect(config?.log).toEqual({ level: "info", format: "auto" });
     expect(config?.listen.admin).toEqual({ address: "127.0.0.1", port: 9090 });
     expect(config?.egress.caFile).toBe("/etc/inboxbell/extra-ca.pem");
+    expect(config?.egress.proxy?.user?.passwordFile).toBe("/etc/inboxbell/proxy.password");
     expect(config?.subscriptions).toEqual({ statusFrequencyMinutes: 15, unknownGraceMs: 3_600_000 });
   });
 
@@ -111,7 +116,6 @@ describe("the JSON Schema", () => {
 
   test("refuses what is not available in this version", () => {
     expect(published.properties.pair.not).toEqual({});
-    expect(published.properties.egress.properties.proxy.not).toEqual({});
     expect(published.properties.listen.properties.exchange.properties.trusted_proxies.maxItems).toBe(0);
   });
 });

@@ -149,8 +149,6 @@ describe("what this version does not have", () => {
       "pair: { peer: bell-b:7443, takeover_after: 3s }",
       "pair: not available in this version",
     ],
-    ["node: bell-a", "egress: { proxy: http://proxy:3128 }", "egress.proxy: not available in this version"],
-    ["node: bell-a", "egress: { no_proxy: [a] }", "egress.no_proxy: not available in this version"],
     [
       "[10.2.0.0/16], trusted_proxies: []",
       "[10.2.0.0/16], trusted_proxies: [10.0.0.1]",

@@ -72,6 +72,7 @@ test("what is left out gets the documented defaults", () => {
     },
     store: { path: "/var/lib/inboxbell/inboxbell.db" },
     keys: { file: "/var/lib/inboxbell/keys.json" },
+    ringing: { mergeChangesMs: 2_000, stalledAfterMs: 120_000 },
     apps: [
       {
         id: "com.example.mail",
@@ -88,7 +89,7 @@ test("what is left out gets the documented defaults", () => {
       },
     ],
     registrationAuth: [{ type: "enrolment_secret", file: "/etc/inboxbell/secret" }],
-    egress: { caFile: null },
+    egress: { proxy: null, noProxy: [], caFile: null },
     subscriptions: { statusFrequencyMinutes: 15, unknownGraceMs: 3_600_000 },
     retention: { idleRegistrationMs: 5_184_000_000 },
     control: { socket: "/run/inboxbell/control.sock" },

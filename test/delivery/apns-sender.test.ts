@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn } from "bun";
+import { routeKey } from "../../src/delivery/apns/sender.ts";
 import type { Sender } from "../../src/delivery/sender.ts";
 import { apnsRefusal } from "../../src/rehearsal/apns/simulator.ts";
 import { createAuthority, issueApnsCertificate } from "../../src/rehearsal/certificates.ts";
@@ -74,6 +75,51 @@ describe("ringing over APNs", () => {
     expect(await senders[0]!.sender.send(ring())).toEqual({ kind: "accepted" });
     expect(await senders[1]!.sender.send(ring({ app: second, token: OTHER }))).toEqual({ kind: "accepted" });
     expect(simulator.totals().connections).toBe(1);
+  });
+
+  test("keeps apps with different keys apart: each has a connection of its own", async () => {
+    const second = "com.example.calendar";
+    const { key } = await credentials();
+    const other = await createApnsKey((count) => Buffer.alloc(count, 9));
+    const keys = [
+      { ...key, topics: [APP] },
+      { ...other, topics: [second] },
+    ];
+    const { simulator, url } = await apple({ keys });
+    simulator.devices.register(OTHER, second);
+    const { privateKey, keyId, teamId } = other;
+    const credential = { type: "key", privateKey, keyId, teamId } as const;
+    const senders = await sendersFor([{ apnsUrl: url }, { id: second, apnsUrl: url, credential }]);
+    for (const { sender } of senders) endings.push(() => sender.stop());
+    expect(await senders[0]!.sender.send(ring())).toEqual({ kind: "accepted" });
+    expect(await senders[1]!.sender.send(ring({ app: second, token: OTHER }))).toEqual({ kind: "accepted" });
+    expect(simulator.totals().connections).toBe(2);
+    expect(simulator.violations()).toEqual([]);
+  });
+
+  test("is warm before the first ring, and connects anew when it is renewed", async () => {
+    const { simulator, url } = await apple();
+    const sender = await senderTo(url);
+    sender.warm();
+    await until(() => simulator.totals().connections === 1, "a connection");
+    expect(await sender.send(ring())).toEqual({ kind: "accepted" });
+    sender.renew();
+    await until(() => simulator.totals().connections === 2, "another connection");
+    expect(await sender.send(ring())).toEqual({ kind: "accepted" });
+    expect(simulator.totals().connections).toBe(2);
+    expect(simulator.violations()).toEqual([]);
+  });
+
+  test("goes to Apple's host for the environment, on the port that is set", () => {
+    const credential = { type: "key", privateKey: "", keyId: "ABC123DEFG", teamId: "DEF123GHIJ" } as const;
+    const of = (environment: "production" | "sandbox", port: 443 | 2197) =>
+      routeKey(
+        { environment, topic: APP, port, url: null, credential: { ...credential, file: "" } },
+        credential,
+      );
+    expect(of("production", 443)).toBe("https://api.push.apple.com DEF123GHIJ ABC123DEFG");
+    expect(of("production", 2197)).toBe("https://api.push.apple.com:2197 DEF123GHIJ ABC123DEFG");
+    expect(of("sandbox", 443)).toBe("https://api.sandbox.push.apple.com DEF123GHIJ ABC123DEFG");
   });
 
   test("says what became of a dead, an unknown and a foreign token", async () => {
@@ -216,6 +262,10 @@ describe("ringing over APNs", () => {
     expect(simulator.lastBadge(TOKEN)).toBe(2);
     expect(simulator.violations()).toEqual([]);
     const wrong = await senderTo(url, { credential: { type: "p12", pfx, passphrase: "wrong" } });
-    expect((await wrong.send(ring())).kind).toBe("unreachable");
+    expect(await wrong.send(ring())).toEqual({
+      kind: "configuration",
+      reason: "credential",
+      personal: false,
+    });
   });
 });

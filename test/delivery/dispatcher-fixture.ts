@@ -24,6 +24,8 @@ export interface HandSender extends QueueSender {
   /** The most rings that one registration ever had on their way at once. */
   mostForOne: number;
   stops: number;
+  renewals: number;
+  warmed: number;
 }
 
 export function handSender(platform: Platform = "apns", app = APP): HandSender {
@@ -36,6 +38,8 @@ export function handSender(platform: Platform = "apns", app = APP): HandSender {
     auto: null,
     mostForOne: 0,
     stops: 0,
+    renewals: 0,
+    warmed: 0,
     sender: {
       send(ring) {
         sent.push(ring);
@@ -53,7 +57,12 @@ export function handSender(platform: Platform = "apns", app = APP): HandSender {
           self.mostForOne = Math.max(self.mostForOne, same);
         });
       },
-      warm() {},
+      warm() {
+        self.warmed += 1;
+      },
+      renew() {
+        self.renewals += 1;
+      },
       stop() {
         self.stops += 1;
         for (const one of [...flying])
@@ -65,6 +74,7 @@ export function handSender(platform: Platform = "apns", app = APP): HandSender {
 }
 
 export const accepted: Verdict = { kind: "accepted" };
+export const STALLED_AFTER_MS = 120_000;
 
 /** @param wrap puts something between the dispatcher and the store, for faults */
 export async function dispatcherOver(
@@ -74,6 +84,7 @@ export async function dispatcherOver(
   const opened = await openTestStore();
   const clock = manualTime();
   const lines: string[] = [];
+  const random = { value: 0 };
   const metrics = createMetrics({ version: "0", commit: "0" });
   const make = (using: readonly QueueSender[]) => {
     const dispatcher = createDispatcher({
@@ -82,9 +93,10 @@ export async function dispatcherOver(
       keyring,
       log: createLogger("debug", "json", (line) => lines.push(line)),
       metrics,
+      stalledAfterMs: STALLED_AFTER_MS,
       now: () => opened.time.now,
       monotonicNow: clock.now,
-      random: () => 0,
+      random: () => random.value,
       timers: clock.timers,
     });
     opened.store.onDue((news) => dispatcher.notify(news));
@@ -95,6 +107,7 @@ export async function dispatcherOver(
     opened,
     clock,
     lines,
+    random,
     metrics,
     get store() {
       return opened.store;

@@ -103,15 +103,6 @@ describe("the dispatcher", () => {
     ]);
   });
 
-  test("leaves an app without a credential owed and says so", async () => {
-    const apple = handSender();
-    const bell = await over([apple]);
-    await bell.register(1, "fcm");
-    await bell.mail(1, 1);
-    await until(() => bell.lines.some((line) => line.includes("No credential")), "a line");
-    expect(await bell.owed()).toBe(1);
-  });
-
   test("goes through a large backlog with a bounded number in flight", async () => {
     const down = handSender();
     const bell = await over([down]);
@@ -203,12 +194,13 @@ describe("the dispatcher", () => {
   test("ends a dead token's subscriptions, stops ringing a bad one, and rings again after a renewal", async () => {
     const apple = handSender();
     const bell = await over([apple]);
-    apple.auto = (ring) =>
-      ring.registrationId === id(1)
-        ? { kind: "token_dead", reason: "Unregistered" }
-        : { kind: "token_bad", reason: "BadDeviceToken" };
-    await bell.register(1);
-    await bell.register(2);
+    apple.auto = (ring) => {
+      if (ring.registrationId === id(1)) return { kind: "token_dead", reason: "Unregistered" };
+      return ring.registrationId === id(2) ? { kind: "token_bad", reason: "BadDeviceToken" } : accepted;
+    };
+    for (const n of [1, 2, 3]) await bell.register(n);
+    await bell.mail(3, 3);
+    await until(async () => (await bell.owed()) === 0, "one accepted");
     await bell.mail(1, 1);
     await bell.mail(2, 2);
     await until(async () => (await bell.owed()) === 0, "nothing to ring");
@@ -216,12 +208,12 @@ describe("the dispatcher", () => {
     expect(states.map((state) => state.kind === "present" && state.dead)).toEqual(["ended", "stopped"]);
     await bell.mail(2, 3);
     await settled();
-    expect(apple.sent.length).toBe(2);
+    expect(apple.sent.length).toBe(3);
     apple.auto = () => accepted;
     bell.advance(1_000);
     await bell.register(2, "apns", undefined, 2);
-    await until(() => apple.sent.length === 3, "a ring after the renewal");
-    expect(apple.sent[2]?.badge).toBe(3);
+    await until(() => apple.sent.length === 4, "a ring after the renewal");
+    expect(apple.sent[3]?.badge).toBe(3);
   });
 
   test("does not let a dead token's answer win over a renewal that came while it was under way", async () => {
@@ -261,6 +253,20 @@ describe("the dispatcher", () => {
     refuse = false;
     await bell.advanceUntil(() => apple.sent.length === 3, "the slow one's ring");
     expect(apple.sent[2]).toMatchObject({ badge: 7, attempt: 1 });
+  });
+
+  test("sends the same apns-id on every try of a ring, and another one for newer news", async () => {
+    const apple = handSender();
+    const bell = await over([apple]);
+    apple.auto = () => ({ kind: "transient", reason: "InternalServerError", retryAfterMs: null });
+    await bell.register(1);
+    await bell.mail(1, 1);
+    await bell.advanceUntil(() => apple.sent.length === 6, "six tries");
+    expect(new Set(apple.sent.map(({ apnsId }) => apnsId)).size).toBe(1);
+    expect(apple.sent.map(({ attempt }) => attempt)).toEqual([0, 1, 2, 3, 4, 5]);
+    await bell.mail(1, 2);
+    await bell.advanceUntil(() => apple.sent.length === 7, "another try");
+    expect(apple.sent[6]?.apnsId).not.toBe(apple.sent[0]?.apnsId as string);
   });
 
   test("gives a malformed ring up loudly", async () => {
@@ -362,45 +368,64 @@ describe("a disk that does not take what has to be noted", () => {
   });
 });
 
-describe("stopping", () => {
-  test("lets rings in flight end, notes them, and begins nothing new", async () => {
+describe("the dispatcher's signs of life", () => {
+  test("show a ring without an answer, but not one that is only to be noted", async () => {
     const apple = handSender();
-    const bell = await over([apple]);
+    const gate = Promise.withResolvers<void>();
+    const bell = await over([apple], (store) => ({
+      ...store,
+      settle: (list) => gate.promise.then(() => store.settle(list)),
+    }));
     await bell.register(1);
-    await bell.register(2);
     await bell.mail(1, 1);
     await until(() => apple.flying.length === 1, "a ring");
-    const stopped = bell.dispatcher.stop(10_000);
-    await bell.mail(2, 2);
+    bell.advance(50_000);
+    expect(bell.dispatcher.signs().oldestFlightMs).toBe(50_000);
     apple.flying[0]?.answer(accepted);
-    await stopped;
-    expect(apple.sent.length).toBe(1);
-    expect(await bell.owed()).toBe(1);
-    expect(apple.stops).toBe(1);
+    await settled();
+    expect(bell.dispatcher.inFlight).toBe(1);
+    expect(bell.dispatcher.signs().oldestFlightMs).toBe(0);
+    gate.resolve();
+    await until(async () => (await bell.owed()) === 0, "nothing owed");
   });
 
-  test("leaves owed what does not end within the grace, and says nothing of a pause", async () => {
+  test("are calm through an outage of a provider and of the disk", async () => {
     const apple = handSender();
-    const bell = await over([apple]);
+    apple.auto = () => ({ kind: "unreachable", reason: "ECONNREFUSED", retryAfterMs: null });
+    let disk = true;
+    const bell = await over([apple], (store) => ({
+      ...store,
+      due: (...args) => (disk ? store.due(...args) : Promise.reject(new BellError("store_unavailable"))),
+    }));
     await bell.register(1);
     await bell.mail(1, 1);
-    await until(() => apple.flying.length === 1, "a ring");
-    const stopped = bell.dispatcher.stop(5_000);
-    bell.advance(5_000);
-    await stopped;
-    expect(await bell.owed()).toBe(1);
-    expect(bell.lines.join("")).not.toContain("Paused");
+    for (let minute = 0; minute < 30; minute += 1) {
+      disk = minute < 10 || minute > 20;
+      for (let step = 0; step < 6; step += 1) {
+        bell.advance(10_000);
+        await settled();
+        expect(bell.dispatcher.signs().overdueMs).toBeLessThanOrEqual(10_000);
+      }
+    }
+    expect(bell.dispatcher.signs().oldestFlightMs).toBe(0);
   });
 
-  test("hurries when it is asked a second time", async () => {
-    const apple = handSender();
-    const bell = await over([apple]);
-    await bell.register(1);
-    await bell.mail(1, 1);
-    await until(() => apple.flying.length === 1, "a ring");
-    const stopped = bell.dispatcher.stop(60_000);
-    void bell.dispatcher.stop(0);
-    await stopped;
-    expect(await bell.owed()).toBe(1);
+  test("show that nobody looks for what is due any more", async () => {
+    let hangs = false;
+    const bell = await over([handSender()], (store) => ({
+      ...store,
+      due: (...args) => (hangs ? new Promise(() => {}) : store.due(...args)),
+    }));
+    await settled();
+    expect(bell.dispatcher.signs().overdueMs).toBe(0);
+    hangs = true;
+    for (let second = 0; second < 200; second += 1) {
+      bell.advance(1_000);
+      await settled(1);
+    }
+    expect(bell.dispatcher.signs().overdueMs).toBeGreaterThan(120_000);
+    // The stop is not held up by it for this test's sake.
+    endings.pop();
+    await bell.opened.close();
   });
 });

@@ -55,9 +55,13 @@ const TABLE: Readonly<Record<string, Row>> = {
     fault: { status: "UNAUTHENTICATED", fcm: "THIRD_PARTY_AUTH_ERROR" },
     means: configuration("THIRD_PARTY_AUTH_ERROR"),
   },
-  "401 *": {
+  "401 UNAUTHENTICATED": {
     fault: { status: "UNAUTHENTICATED" },
     means: { kind: "refresh_auth", reason: "UNAUTHENTICATED" },
+  },
+  "401 *": {
+    fault: { status: "UNAUTHENTICATED", info: "ACCESS_TOKEN_EXPIRED" },
+    means: { kind: "refresh_auth", reason: "ACCESS_TOKEN_EXPIRED" },
   },
   "403 SENDER_ID_MISMATCH": {
     fault: { status: "PERMISSION_DENIED", fcm: "SENDER_ID_MISMATCH" },
@@ -88,13 +92,21 @@ const TABLE: Readonly<Record<string, Row>> = {
     fault: { status: "RESOURCE_EXHAUSTED", info: "RATE_LIMIT_EXCEEDED" },
     means: { kind: "project_quota", reason: "RATE_LIMIT_EXCEEDED", retryAfterMs: null },
   },
-  "500 *": {
+  "500 INTERNAL": {
     fault: { status: "INTERNAL", fcm: "INTERNAL" },
     means: { kind: "transient", reason: "INTERNAL", retryAfterMs: null },
   },
-  "503 *": {
+  "500 *": {
+    fault: { status: "UNKNOWN" },
+    means: { kind: "transient", reason: "UNKNOWN", retryAfterMs: null },
+  },
+  "503 UNAVAILABLE": {
     fault: { status: "UNAVAILABLE", fcm: "UNAVAILABLE" },
     means: { kind: "transient", reason: "UNAVAILABLE", retryAfterMs: null },
+  },
+  "503 *": {
+    fault: {},
+    means: { kind: "transient", reason: "status_503", retryAfterMs: null },
   },
 };
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Sender } from "../../src/delivery/sender.ts";
 import { fcmRefusal } from "../../src/rehearsal/fcm/simulator.ts";
 import type { Ring } from "../../src/store/types.ts";
-import { ring } from "./helpers.ts";
+import { ring, until } from "./helpers.ts";
 import { type AppSetup, FCM_TOKEN, fcm, sendersFor } from "./providers.ts";
 
 const endings: (() => void | Promise<void>)[] = [];
@@ -47,6 +47,28 @@ describe("ringing over FCM", () => {
       Array.from({ length: 100 }, (_, at) => sender.send(bell({ badge: at }))),
     );
     expect(verdicts.every((verdict) => verdict.kind === "accepted")).toBe(true);
+    expect(simulator.oauth.issued).toBe(1);
+  });
+
+  test("is warm before the first ring: connection and access token are there", async () => {
+    const { simulator, url, tokenUrl } = await google();
+    const sender = await senderTo(url, tokenUrl);
+    sender.warm();
+    await until(() => simulator.oauth.issued === 1 && simulator.totals().connections >= 2, "both");
+    const { connections } = simulator.totals();
+    expect(await sender.send(bell())).toEqual({ kind: "accepted" });
+    expect(simulator.totals().connections).toBe(connections);
+    expect(simulator.oauth.issued).toBe(1);
+  });
+
+  test("connects anew when it is renewed, with the access token that it has", async () => {
+    const { simulator, url, tokenUrl } = await google();
+    const sender = await senderTo(url, tokenUrl);
+    expect(await sender.send(bell())).toEqual({ kind: "accepted" });
+    const { connections } = simulator.totals();
+    sender.renew();
+    await until(() => simulator.totals().connections === connections + 1, "another connection");
+    expect(await sender.send(bell())).toEqual({ kind: "accepted" });
     expect(simulator.oauth.issued).toBe(1);
   });
 

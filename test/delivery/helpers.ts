@@ -3,6 +3,7 @@
 import { createServer, type TLSSocket } from "node:tls";
 import { createHttp2Pool, type Http2PoolOptions } from "../../src/delivery/http2-pool.ts";
 import { realTimers, type Timers } from "../../src/delivery/timers.ts";
+import { createTransport } from "../../src/delivery/transport.ts";
 import { createAuthority, type IssuedCertificate, issue } from "../../src/rehearsal/certificates.ts";
 import type { Ring } from "../../src/store/types.ts";
 
@@ -120,12 +121,16 @@ export interface FrameConnection {
   goaway(lastStream: number, code?: number, debug?: string): void;
   settings(maxConcurrentStreams: number): void;
   destroy(): void;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>;
 }
 
 export interface FrameServerOptions {
   /** MAX_CONCURRENT_STREAMS in the first SETTINGS; null: no SETTINGS until `settings` is called. */
   readonly streams?: number | null;
   readonly answerPings?: boolean;
+  /** 127.0.0.1 unless given. */
+  readonly address?: string;
   readonly port?: number;
   /** A request has come completely. */
   readonly onRequest: (connection: FrameConnection, stream: number, body: string) => void;
@@ -185,6 +190,7 @@ export async function frameServer(options: FrameServerOptions) {
           socket.write(frame(FRAME.settings, 0, 0, setting));
         },
         destroy: () => socket.destroy(),
+        ended: new Promise((resolve) => socket.once("close", () => resolve())),
       };
       connections.push(connection);
       if (options.streams !== null) connection.settings(options.streams ?? 100);
@@ -224,7 +230,7 @@ export async function frameServer(options: FrameServerOptions) {
   const listen = (port: number) =>
     new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(port, "127.0.0.1", resolve);
+      server.listen(port, options.address ?? "127.0.0.1", resolve);
     });
   await listen(options.port ?? 0);
   const address = server.address();
@@ -251,7 +257,7 @@ export async function poolTo(origin: string, more: Partial<Http2PoolOptions> = {
   const { authority } = await certificates();
   return createHttp2Pool({
     origin,
-    transport: { ca: [authority] },
+    transport: createTransport({ ca: authority }),
     cautious: false,
     timers: realTimers,
     monotonicNow: () => performance.now(),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { APNS_TABLE, classifyApns } from "../../src/delivery/apns/outcome.ts";
 import { classifyFcm } from "../../src/delivery/fcm/outcome.ts";
-import { hintFor, reasonLabel } from "../../src/delivery/hints.ts";
+import { hintFor, reasonLabel, stallHint } from "../../src/delivery/hints.ts";
 import { type FcmReason, refusalAnswer, SHAPES } from "../../src/rehearsal/fcm/refusal.ts";
 
 const fallback = hintFor({ why: "configuration", reason: "something new" });
@@ -34,6 +34,30 @@ describe("the line that says an app is paused", () => {
     expect(reasonLabel("something new")).toBe("other");
     expect(reasonLabel("constructor")).toBe("other");
     expect(reasonLabel("BadTopic")).toBe("BadTopic");
+  });
+
+  test("says what to do about a proxy, and about a certificate that nobody knows", () => {
+    for (const reason of ["proxy_authentication", "proxy_refused"]) {
+      expect(hintFor({ why: "configuration", reason })).toContain("proxy");
+    }
+    const usual = hintFor({ why: "unreachable", reason: "something new" });
+    for (const reason of ["proxy_cannot_reach", "proxy_silent", "proxy_unreachable", "proxy_certificate"]) {
+      expect(hintFor({ why: "unreachable", reason })).toContain("proxy");
+      expect(hintFor({ why: "unreachable", reason })).not.toBe(usual);
+    }
+    expect(hintFor({ why: "unreachable", reason: "SELF_SIGNED_CERT_IN_CHAIN" })).toContain("egress.ca_file");
+    expect(reasonLabel("proxy_refused")).toBe("proxy_refused");
+  });
+
+  test("says how an app without a credential gets one", () => {
+    expect(hintFor({ why: "no_credential", reason: "no_credential" })).toContain("inboxbell reload");
+  });
+
+  test("names the provider, and what may hold up rings, when they stand still for no known reason", () => {
+    expect(stallHint("apns")).toContain("Apple");
+    expect(stallHint("fcm")).toContain("Google");
+    for (const platform of ["apns", "fcm"] as const)
+      expect(stallHint(platform)).toContain("firewall or proxy");
   });
 
   test("says that nobody is given up when many tokens are refused", () => {

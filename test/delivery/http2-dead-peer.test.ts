@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { createHttp2Pool } from "../../src/delivery/http2-pool.ts";
 import { realTimers } from "../../src/delivery/timers.ts";
+import { createTransport } from "../../src/delivery/transport.ts";
 import { frameServer, poolTo, post, until } from "./helpers.ts";
 
 const QUICK = { connectMs: 400, answerMs: 600, silentMs: 300, pingMs: 300, idlePingMs: 300 };
@@ -134,7 +135,7 @@ test("a server whose certificate nobody trusts is unreachable, with the reason",
   const server = await frameServer({ onRequest: (connection, stream) => connection.answer(stream) });
   const pool = createHttp2Pool({
     origin: server.url,
-    transport: { ca: undefined },
+    transport: createTransport(),
     cautious: false,
     timers: realTimers,
     monotonicNow: () => performance.now(),

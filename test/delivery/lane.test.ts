@@ -1,7 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { countAnswer, emptyShare, isSuspicious, SHARE_RULE } from "../../src/delivery/bad-share.ts";
-import { type Answer, judge, type LaneState, newLane, WINDOW } from "../../src/delivery/lane.ts";
+import { SHARE_RULE } from "../../src/delivery/bad-share.ts";
+import {
+  type Answer,
+  judge,
+  judgeReplaced,
+  type LaneState,
+  newLane,
+  WINDOW,
+  withNewCredential,
+} from "../../src/delivery/lane.ts";
 import type { Verdict } from "../../src/delivery/outcome.ts";
 
 const ACCEPTED: Verdict = { kind: "accepted" };
@@ -50,10 +58,21 @@ describe("a queue", () => {
   });
 
   test("lets the next probe try another phone where one phone's foreign token can be the cause", () => {
-    const { state, fate } = judge(newLane(0), answer(FOREIGN));
+    const { state, fate } = judge(after([ACCEPTED]), answer(FOREIGN));
     expect(state.pause?.why).toBe("configuration");
     expect(fate).toMatchObject({ kind: "again", counts: true });
     expect(fate.kind === "again" && fate.delayMs).toBeGreaterThan(state.pause?.probeAt ?? 0);
+  });
+
+  test("does not make a phone wait for long because of a topic that is wrong for all of them", () => {
+    const fates = [judge(newLane(0), answer(FOREIGN)).fate];
+    const paused = after([FOREIGN]);
+    fates.push(judge(paused, answer(FOREIGN)).fate);
+    fates.push(judge(paused, answer(FOREIGN, { probe: true, attempt: 20, random: 0.99 })).fate);
+    for (const fate of fates) {
+      expect(fate).toMatchObject({ kind: "again", counts: false });
+      expect(fate.kind === "again" && fate.delayMs).toBeLessThanOrEqual(120_000);
+    }
   });
 
   test("waits as long as the project's quota asks, whatever comes back meanwhile", () => {
@@ -84,6 +103,33 @@ describe("a queue", () => {
     expect(after([...Array(19).fill(TROUBLE), ACCEPTED, TROUBLE]).pause).toBeNull();
   });
 
+  test("is probed at least each minute during an outage, at the cost of no phone's tries", () => {
+    let state = after(Array(20).fill(TROUBLE));
+    for (let probe = 0; probe < 30; probe += 1) {
+      const now = state.pause?.probeAt ?? 0;
+      const next = judge(state, answer(TROUBLE, { probe: true, now, attempt: 3, random: 0.99 }));
+      state = next.state;
+      const wait = (state.pause?.probeAt ?? 0) - now;
+      expect(wait).toBeLessThanOrEqual(60_000);
+      expect(next.fate).toEqual({
+        kind: "again",
+        outcome: "ServiceUnavailable",
+        delayMs: wait,
+        counts: false,
+      });
+    }
+  });
+
+  test("is never probed in a hurry because the provider says 'at once'", () => {
+    const atOnce: Verdict = { kind: "transient", reason: "ServiceUnavailable", retryAfterMs: 0 };
+    let state = after(Array(20).fill(atOnce));
+    for (let probe = 0; probe < 10; probe += 1) {
+      const now = state.pause?.probeAt ?? 0;
+      state = judge(state, answer(atOnce, { probe: true, now, random: 0.5 })).state;
+      expect((state.pause?.probeAt ?? 0) - now).toBeGreaterThanOrEqual(1_000);
+    }
+  });
+
   test("gives up a malformed ring and goes on", () => {
     const { state, fate } = judge(newLane(0), answer({ kind: "our_bug", reason: "BadPriority" }));
     expect(state.pause).toBeNull();
@@ -108,6 +154,16 @@ describe("a queue", () => {
     const running = judge(paused, answer(ACCEPTED, { probe: true })).state;
     expect(running.window).toBeLessThan(20);
     expect(after(Array(1_000).fill(ACCEPTED), running).window).toBe(WINDOW.most);
+  });
+
+  test("is made small again by a second failure while it grows", () => {
+    const growing = after(Array(100).fill(ACCEPTED));
+    expect(growing.window).toBeGreaterThan(100);
+    const shrunk = after([TROUBLE], growing);
+    expect(shrunk.window).toBe(Math.floor(growing.window / 2));
+    expect(after([{ kind: "unreachable", reason: "ECONNREFUSED", retryAfterMs: 500 }], growing).window).toBe(
+      WINDOW.afterPause,
+    );
   });
 
   test("ends a dead token's subscriptions and only stops ringing a bad one", () => {
@@ -145,7 +201,7 @@ describe("a queue", () => {
   });
 
   test("trusts the tokens again when a probe is accepted, not by rings that were under way", () => {
-    const state = after(Array(20).fill(BAD));
+    const state = after(Array(5).fill(BAD));
     expect(judge(state, answer(ACCEPTED)).state.pause?.why).toBe("bad_tokens");
     const running = judge(state, answer(ACCEPTED, { probe: true })).state;
     expect(running.pause).toBeNull();
@@ -173,18 +229,41 @@ describe("a queue", () => {
   });
 });
 
-describe("the share of bad tokens", () => {
-  test("of an ordinary week is not suspicious", () => {
-    let share = emptyShare(0);
-    for (let at = 0; at < 1_000; at += 1) share = countAnswer(share, at % 10 === 5, at);
-    expect(isSuspicious(share)).toBe(false);
+describe("a queue whose credential was replaced", () => {
+  test("probes at once, with the old pause still shown", () => {
+    const paused = judge(after([WRONG_KEY]), answer(WRONG_KEY, { probe: true, now: 2_000 })).state;
+    const state = withNewCredential(paused, 3_000);
+    expect(state.pause).toMatchObject({ reason: "InvalidProviderToken", probeAt: 3_000, probes: 0 });
+    expect(judge(state, answer(ACCEPTED, { probe: true })).state.pause).toBeNull();
   });
 
-  test("forgets after an hour", () => {
-    let share = emptyShare(0);
-    for (let at = 0; at < 100; at += 1) share = countAnswer(share, true, at);
-    expect(isSuspicious(share)).toBe(true);
-    share = countAnswer(share, false, SHARE_RULE.windowMs * 2);
-    expect(isSuspicious(share)).toBe(false);
+  test("forgets the old credential's answers, but not a suspicion that is to be disproved", () => {
+    expect(withNewCredential(after(Array(60).fill(ACCEPTED)), 0).share.accepted).toBe(0);
+    const suspicious = withNewCredential(after(Array(5).fill(BAD)), 0);
+    const again = judge(suspicious, answer(BAD, { probe: true }));
+    expect(again.fate.kind).toBe("again");
+    expect(again.state.pause?.why).toBe("bad_tokens");
+    expect(judge(suspicious, answer(ACCEPTED, { probe: true })).state.pause).toBeNull();
+  });
+
+  test("judges no phone by what the old one met, and rings again what it did not deliver", () => {
+    const kinds: readonly Verdict[] = [
+      BAD,
+      WRONG_KEY,
+      FOREIGN,
+      TROUBLE,
+      { kind: "token_dead", reason: "SENDER_ID_MISMATCH" },
+      { kind: "token_doubtful", reason: "Unregistered" },
+      { kind: "auth_hold", reason: "TooManyProviderTokenUpdates" },
+      { kind: "project_quota", reason: "QUOTA_EXCEEDED", retryAfterMs: 60_000 },
+      { kind: "unreachable", reason: "stopped", retryAfterMs: null },
+    ];
+    for (const verdict of kinds) {
+      expect(judgeReplaced(answer(verdict))).toMatchObject({ kind: "again", delayMs: 0, counts: false });
+    }
+    expect(judgeReplaced(answer(ACCEPTED))).toEqual({ kind: "done", outcome: "accepted" });
+    expect(judgeReplaced(answer({ kind: "our_bug", reason: "BadPriority" })).kind).toBe("done");
+    const slow: Verdict = { kind: "device_slow", reason: "TooManyRequests", retryAfterMs: 9_000 };
+    expect(judgeReplaced(answer(slow))).toMatchObject({ kind: "again", delayMs: 9_000 });
   });
 });

@@ -7,7 +7,7 @@ import type {
   Config,
   ServiceAccount,
 } from "../../src/config/types.ts";
-import { createSenders } from "../../src/delivery/senders.ts";
+import { type BuiltSender, createSenders } from "../../src/delivery/senders.ts";
 import { type ApnsSimulatorOptions, createApnsSimulator } from "../../src/rehearsal/apns/simulator.ts";
 import { createApnsKey, createServiceAccount } from "../../src/rehearsal/credentials.ts";
 import { createFcmSimulator, type FcmSimulatorOptions } from "../../src/rehearsal/fcm/simulator.ts";
@@ -66,14 +66,22 @@ export interface AppSetup {
 }
 
 export interface SetupOptions {
+  /** The proxy to the providers. */
+  readonly proxy?: { readonly url: string; readonly user?: string; readonly password?: string };
+  readonly noProxy?: readonly string[];
+  /** PEM of what is trusted besides the runtime's own; the tests' authority unless given. */
+  readonly ca?: string | null;
   readonly now?: () => number;
   readonly monotonicNow?: () => number;
+  /** Senders in use, for what is loaded anew. */
+  readonly previous?: readonly BuiltSender[];
 }
 
 /** Senders as the appliance makes them, from a configuration. */
 export async function sendersFor(setups: readonly AppSetup[], options: SetupOptions = {}) {
   const { authority } = await certificates();
   const { key, account } = await credentials();
+  const { proxy } = options;
   const apps: AppConfig[] = [];
   const secrets = new Map<string, { apns: ApnsCredential | null; fcm: ServiceAccount | null }>();
   for (const setup of setups) {
@@ -92,6 +100,7 @@ export async function sendersFor(setups: readonly AppSetup[], options: SetupOpti
           : {
               environment: setup.environment ?? "production",
               topic: setup.topic ?? id,
+              port: 443,
               url: setup.apnsUrl,
               credential: { type: "key", file: "AuthKey.p8", keyId: key.keyId, teamId: key.teamId },
             },
@@ -120,11 +129,30 @@ export async function sendersFor(setups: readonly AppSetup[], options: SetupOpti
             },
     });
   }
-  return createSenders({
-    config: { apps } as unknown as Config,
-    secrets: { apps: secrets, enrolmentSecrets: [], egressCa: authority },
+  const settings = {
+    config: {
+      apps,
+      egress: {
+        proxy:
+          proxy === undefined
+            ? null
+            : {
+                url: proxy.url,
+                user: proxy.user === undefined ? null : { name: proxy.user, passwordFile: "" },
+              },
+        noProxy: options.noProxy ?? [],
+        caFile: null,
+      },
+    } as unknown as Config,
+    secrets: {
+      apps: secrets,
+      enrolmentSecrets: [],
+      egressCa: options.ca === undefined ? authority : options.ca,
+      egressProxyPassword: proxy?.password ?? null,
+    },
     now: options.now ?? Date.now,
     monotonicNow: options.monotonicNow ?? (() => performance.now()),
     random: Math.random,
-  });
+  };
+  return createSenders(settings, options.previous);
 }

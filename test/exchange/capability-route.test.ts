@@ -37,7 +37,7 @@ test("a new mail is owed with its count, durably, and says which registration be
   const answer = await exchange.post(inboxOf(1, 10), wireBody(), { correlationId: "abc", receivedAtMs: 7 });
   expect(statusOf(answer)).toBe("OK");
   expect(isDurable(answer)).toBe(true);
-  expect(exchange.due).toEqual([
+  expect(exchange.due).toMatchObject([
     { registrationId: id(1), origin: { correlationId: "abc", receivedAtMs: 7 } },
   ]);
   expect(await exchange.ringAll(1)).toEqual([{ reason: "mail", badge: 1, folder: null }]);
@@ -202,10 +202,14 @@ test("a body that cannot be used is answered OK, counted, and wakes the phone wi
     const answer = await exchange.post(inboxOf(1, 10), Buffer.from(body), more);
     expect(statusOf(answer)).toBe("OK");
     expect(await exchange.ringAll(1)).toEqual([{ reason: "changed", badge: null, folder: null }]);
+    // A phone is woken a few times an hour only.
+    exchange.time.now += 1_200_000;
   }
   expect(await exchange.count("notifications", "malformed")).toBe(bodies.length);
   // One warning an hour for one registration, not one a POST.
-  expect(exchange.lines.filter((line) => line.includes("cannot be used"))).toHaveLength(1);
+  expect(exchange.lines.filter((line) => line.includes("cannot be used"))).toHaveLength(
+    Math.ceil((bodies.length * 1_200_000) / 3_600_000),
+  );
 });
 
 test("a body larger than the listener keeps is named as such", async () => {

@@ -87,11 +87,16 @@ describe("a certificate and its key", () => {
     }
   });
 
-  test("out of date are refused", async () => {
+  test("out of date are refused, or told of where a start must not fail by them", async () => {
     const past = await makeIdentity("ec", { fromDays: -10, toDays: -1 });
     expect(failure(file(past.certificate), file(past.key)).message).toContain("expired on");
     const future = await makeIdentity("ec", { fromDays: 1, toDays: 10 });
     expect(failure(file(future.certificate), file(future.key)).message).toContain("not valid before");
+    const told = ({ certificate, key }: { certificate: string; key: string }) =>
+      loadTls({ certificate: file(certificate), key: file(key) }, Date.now(), "tell").outOfDate;
+    expect(told(past)).toContain("expired on");
+    expect(told(future)).toContain("not valid before");
+    expect(told(ec)).toBeNull();
   });
 
   test("with an encrypted key are refused with a sentence about it", () => {

@@ -33,6 +33,7 @@ const texts = {
 const apns: AppConfig["apns"] = {
   environment: "production",
   topic: "com.example.mail",
+  port: 443,
   url: null,
   credential: { type: "key", file: "/none.p8", keyId: "ABC123DEFG", teamId: "DEF123GHIJ" },
 };
@@ -51,6 +52,7 @@ export function testConfig(sharedRoute = false): Config {
     },
     store: { path: "/none.db" },
     keys: { file: "/none.json" },
+    ringing: { mergeChangesMs: 0, stalledAfterMs: 120_000 },
     apps: [
       { id: "com.example.mail", apns, fcm, ring: "badge", texts },
       { id: "com.example.ios", apns, fcm: null, ring: "rich", texts },
@@ -59,7 +61,7 @@ export function testConfig(sharedRoute = false): Config {
       { type: "enrolment_secret", file: "/none.secret" },
       { type: "enrolment_secret", file: "/none2.secret" },
     ],
-    egress: { caFile: null },
+    egress: { proxy: null, noProxy: [], caFile: null },
     subscriptions: { statusFrequencyMinutes: 15, unknownGraceMs: 3_600_000 },
     retention: { idleRegistrationMs: 60 * DAY_MS },
     control: { socket: "/none.sock" },
@@ -71,6 +73,7 @@ const secrets: Secrets = {
   apps: new Map(),
   enrolmentSecrets: [ENROLMENT, SECOND_ENROLMENT],
   egressCa: null,
+  egressProxyPassword: null,
 };
 
 export interface Answer {

@@ -15,7 +15,7 @@ export async function openTestStore(options: Partial<StoreOptions> = {}) {
   const time = { now: 1_760_000_000_000 };
   const due: DueNews[] = [];
   const make = () => {
-    const store = createStore({ path, keyring, now: () => time.now, ...options });
+    const store = createStore({ path, keyring, now: () => time.now, mergeChangesMs: 0, ...options });
     store.onDue((news) => due.push(...news));
     return store;
   };

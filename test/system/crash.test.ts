@@ -1,87 +1,54 @@
 // What was answered OK survives a killed process, and is on the disk before the answer: with the compiled binary.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ApplianceProcess, startProcess } from "../../src/rehearsal/stage/appliance-process.ts";
-import { freePorts, makeProps, type Props } from "../../src/rehearsal/stage/props.ts";
-import { type Stage, setStage } from "../../src/rehearsal/stage/stage.ts";
+import type { Phone } from "../../src/rehearsal/phone/phone.ts";
+import { type Scene, setScene, testBinary, until } from "./helpers.ts";
 
-const dist = join(import.meta.dir, "..", "..", "dist");
-const binary = join(dist, "inboxbell");
-const testBinary = join(dist, "inboxbell-test");
 const strace = Bun.which("strace");
 
-let directory: string;
-let props: Props;
-let stage: Stage;
-let running: ApplianceProcess | null = null;
+let scene: Scene;
+let iphone: Phone;
+let android: Phone;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "inboxbell-crash-"));
-  props = await makeProps(directory, await freePorts(), randomBytes);
-  stage = await setStage({ props, phones: 2, rate: 1, random: randomBytes, now: Date.now, tell: () => {} });
+  scene = await setScene("crash");
+  iphone = scene.addPhone({ platform: "apns", mailbox: "anna", tellsInbox: true });
+  android = scene.addPhone({ platform: "fcm", mailbox: "ben" });
 });
-afterAll(async () => {
-  await stage.stop();
-  running?.kill("SIGKILL");
-  rmSync(directory, { recursive: true, force: true });
-});
-
-async function up(command: readonly [string, ...string[]]): Promise<ApplianceProcess> {
-  running = startProcess(command, join(directory, "tmp"));
-  await until(
-    async () => {
-      const answer = await fetch(`${props.urls.admin}/readyz`).catch(() => null);
-      return answer?.ok === true;
-    },
-    `the appliance is ready; it said ${running.lastLines.join("\n")}`,
-  );
-  return running;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const limit = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > limit) throw new Error(`waited in vain until ${what}`);
-    await Bun.sleep(20);
-  }
-}
+afterAll(() => scene.stop());
 
 describe("an answered notification", () => {
   test("is rung after a kill between the OK and the ring", async () => {
-    const first = await up([binary, "serve", "--config", props.configFile]);
-    await stage.enrolAll();
-    const [iphone, android] = stage.phones;
+    const first = await scene.up();
+    await Promise.all([iphone.enrol(), android.enrol()]);
     // Apple and Google are away, so the answer comes and the ring cannot.
-    await stage.apns.stop();
-    await stage.fcm.stop();
-    for (const phone of [iphone!, android!]) stage.exchange.mailbox(phone.mailbox).deliver();
-    await until(() => stage.exchange.statistics().delivered >= 2, "Exchange has its OK");
-    await stage.exchange.idle();
+    await scene.apns.stop();
+    await scene.fcm.stop();
+    for (const phone of [iphone, android]) scene.exchange.mailbox(phone.mailbox).deliver();
+    await until(() => scene.exchange.statistics().delivered >= 2, "Exchange has its OK");
+    await scene.exchange.idle();
     first.kill("SIGKILL");
-    expect(await first.exited).toBe("SIGKILL");
-    expect([iphone!.badge, android!.badge]).toEqual([null, null]);
-    await stage.apns.start();
-    await stage.fcm.start();
-    const second = await up([binary, "serve", "--config", props.configFile]);
-    await until(() => iphone!.badge === 1 && android!.badge === 1, "both phones were rung after the restart");
-    expect(stage.violations()).toEqual([]);
-    expect(await second.stop(20_000)).toBe(0);
+    expect((await first.exited).code).toBe("SIGKILL");
+    expect([iphone.badge, android.badge]).toEqual([null, null]);
+    await scene.apns.start();
+    await scene.fcm.start();
+    const second = await scene.up();
+    await until(() => iphone.badge === 1 && android.badge === 1, "both phones were rung after the restart");
+    expect(scene.violations()).toEqual([]);
+    expect((await second.stop()).code).toBe(0);
   });
 
   test("is told to Unsubscribe only after the registration was deleted", async () => {
-    const process = await up([binary, "serve", "--config", props.configFile]);
-    const phone = stage.phones[1]!;
-    const before = stage.exchange.statistics().ended.unsubscribed;
-    stage.exchange.mailbox(phone.mailbox).deliver();
-    await stage.exchange.idle();
-    expect(stage.exchange.statistics().ended.unsubscribed).toBe(before);
-    await phone.unregister();
-    stage.exchange.mailbox(phone.mailbox).deliver();
-    await until(() => stage.exchange.statistics().ended.unsubscribed > before, "the subscription ended");
-    expect(await process.stop(20_000)).toBe(0);
+    const appliance = await scene.up();
+    const before = scene.exchange.statistics().ended.unsubscribed;
+    scene.exchange.mailbox(android.mailbox).deliver();
+    await scene.exchange.idle();
+    expect(scene.exchange.statistics().ended.unsubscribed).toBe(before);
+    await android.unregister();
+    scene.exchange.mailbox(android.mailbox).deliver();
+    await until(() => scene.exchange.statistics().ended.unsubscribed > before, "the subscription ended");
+    expect((await appliance.stop()).code).toBe(0);
   });
 });
 
@@ -90,7 +57,7 @@ describe("an answered notification", () => {
  * Only calls that matter are traced: writes to sockets, and fsync on the database's WAL.
  */
 async function syncedBeforeAnswer(synchronous: "FULL" | "OFF"): Promise<boolean> {
-  const trace = join(directory, `trace-${synchronous}`);
+  const trace = join(scene.directory, `trace-${synchronous}`);
   const env = [`INBOXBELL_TEST_SYNCHRONOUS=${synchronous}`];
   const calls = "trace=fsync,fdatasync,recvfrom,read,sendto,write,writev";
   const command = [
@@ -108,19 +75,18 @@ async function syncedBeforeAnswer(synchronous: "FULL" | "OFF"): Promise<boolean>
     testBinary,
     "serve",
     "--config",
-    props.configFile,
-  ] as const;
-  const traced = await up(command as unknown as readonly [string, ...string[]]);
-  const phone = stage.phones[0]!;
-  const delivered = stage.exchange.statistics().delivered;
+    scene.props.configFile,
+  ];
+  const traced = await scene.up(command);
+  const delivered = scene.exchange.statistics().delivered;
   const lengthBefore = readFileSync(trace, "utf8").length;
-  stage.exchange.mailbox(phone.mailbox).deliver();
-  await until(() => stage.exchange.statistics().delivered > delivered, "Exchange has its OK");
-  await stage.exchange.idle();
+  scene.exchange.mailbox(iphone.mailbox).deliver();
+  await until(() => scene.exchange.statistics().delivered > delivered, "Exchange has its OK");
+  await scene.exchange.idle();
   await Bun.sleep(200);
   const lines = readFileSync(trace, "utf8").slice(lengthBefore).split("\n");
   // strace holds signals back from itself; the appliance is in its process group.
-  process.kill(-(traced.pid ?? 0), "SIGTERM");
+  process.kill(-traced.pid, "SIGTERM");
   await traced.exited;
   // The listener's socket is the one on which a ClientHello arrives (TLS record 22, version 3.1).
   const hello = lines.find((line) => /\brecvfrom\(/.test(line) && line.includes('"\\26\\3\\1'));

@@ -43,8 +43,35 @@ const gone: Rule = (reason, { timestamp }, { renewedAt }) =>
     ? { kind: "token_dead", reason }
     : { kind: "token_doubtful", reason };
 
-/** Status and reason to meaning; `*` stands for every reason that is not named. */
-export const APNS_TABLE: Readonly<Record<string, Rule>> = {
+/** What Apple answers for a reason that our own request caused. */
+type OurMistake =
+  | "400 BadCollapseId"
+  | "400 BadExpirationDate"
+  | "400 BadMessageId"
+  | "400 BadPriority"
+  | "400 DuplicateHeaders"
+  | "400 InvalidPushType"
+  | "400 MissingDeviceToken"
+  | "400 PayloadEmpty"
+  | "404 BadPath"
+  | "405 MethodNotAllowed"
+  | "413 PayloadTooLarge";
+
+/** Every answer that Apple documents: a table without one of them does not compile. `*`: any other reason. */
+export type ApnsCase =
+  | `${200 | 400 | 403 | 404 | 405 | 410 | 413 | 429 | 500 | 503} *`
+  | `400 ${"BadDeviceToken" | "DeviceTokenNotForTopic" | "MissingTopic" | "TopicDisallowed" | "BadTopic"}`
+  | "400 IdleTimeout"
+  | `403 ${"BadCertificate" | "BadCertificateEnvironment" | "BadEnvironmentKeyIdInToken" | "Forbidden"}`
+  | `403 ${"InvalidProviderToken" | "MissingProviderToken" | "ExpiredProviderToken" | "UnrelatedKeyIdInToken"}`
+  | `410 ${"Unregistered" | "ExpiredToken"}`
+  | `429 ${"TooManyRequests" | "TooManyProviderTokenUpdates"}`
+  | "500 InternalServerError"
+  | `503 ${"ServiceUnavailable" | "Shutdown"}`
+  | OurMistake;
+
+/** Status and reason to meaning. */
+export const APNS_TABLE: Readonly<Record<ApnsCase, Rule>> = {
   "200 *": () => ({ kind: "accepted" }),
 
   "400 BadDeviceToken": (reason) => ({ kind: "token_bad", reason }),
@@ -54,7 +81,14 @@ export const APNS_TABLE: Readonly<Record<string, Rule>> = {
   "400 TopicDisallowed": configuration,
   "400 BadTopic": configuration,
   "400 IdleTimeout": newConnection,
-  // The payload, an identifier, a date, a priority, the push type, duplicate headers: all of our making.
+  "400 BadCollapseId": bug,
+  "400 BadExpirationDate": bug,
+  "400 BadMessageId": bug,
+  "400 BadPriority": bug,
+  "400 DuplicateHeaders": bug,
+  "400 InvalidPushType": bug,
+  "400 MissingDeviceToken": bug,
+  "400 PayloadEmpty": bug,
   "400 *": bug,
 
   "403 InvalidProviderToken": configuration,
@@ -68,24 +102,37 @@ export const APNS_TABLE: Readonly<Record<string, Rule>> = {
   // A new word for "you may not": pausing keeps everything, judging phones by it would not.
   "403 *": configuration,
 
+  "404 BadPath": bug,
   "404 *": bug,
+  "405 MethodNotAllowed": bug,
   "405 *": bug,
+
+  "410 Unregistered": gone,
+  "410 ExpiredToken": gone,
   "410 *": gone,
+
+  "413 PayloadTooLarge": bug,
   "413 *": bug,
 
   "429 TooManyProviderTokenUpdates": (reason) => ({ kind: "auth_hold", reason }),
+  "429 TooManyRequests": deviceSlow,
   "429 *": deviceSlow,
 
-  "503 Shutdown": newConnection,
+  "500 InternalServerError": transient,
   "500 *": transient,
+  "503 ServiceUnavailable": transient,
+  "503 Shutdown": newConnection,
   "503 *": transient,
 };
+
+// The same table for words that come over the wire.
+const RULES: ReadonlyMap<string, Rule> = new Map(Object.entries(APNS_TABLE));
 
 /** Classifies one answer. Statuses that Apple does not document: 5xx are trouble, 401 and 407 are configuration. */
 export function classifyApns(answer: ApnsAnswer, context: ApnsContext): Outcome {
   const { status } = answer;
   const reason = cleanReason(answer.reason ?? `status_${status}`);
-  const rule = APNS_TABLE[`${status} ${reason}`] ?? APNS_TABLE[`${status} *`] ?? undocumented(status);
+  const rule = RULES.get(`${status} ${reason}`) ?? RULES.get(`${status} *`) ?? undocumented(status);
   return rule(reason, answer, context);
 }
 

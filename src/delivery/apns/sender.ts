@@ -13,8 +13,8 @@ import { createProviderToken, type ProviderToken } from "./token.ts";
 
 // Apple Developer Documentation, "Sending notification requests to APNs".
 const HOSTS = {
-  production: "https://api.push.apple.com",
-  sandbox: "https://api.sandbox.push.apple.com",
+  production: "api.push.apple.com",
+  sandbox: "api.sandbox.push.apple.com",
 } as const;
 
 export interface ApnsRouteOptions {
@@ -66,12 +66,15 @@ export function createApnsSender(app: AppConfig, topic: string, route: ApnsRoute
   return {
     send: (ring) => ringOver(route, ring, app, topic, now),
     warm: route.pool.warm,
+    renew: route.pool.renew,
     stop: route.pool.stop,
   };
 }
 
 function originOf(apns: ApnsConfig): string {
-  return apns.url ?? HOSTS[apns.environment];
+  if (apns.url !== null) return apns.url;
+  // The usual port is left out, as a URL's origin has it.
+  return new URL(`https://${HOSTS[apns.environment]}:${apns.port}`).origin;
 }
 
 function identityOf(credential: ApnsCredential): ClientIdentity | null {

@@ -1,15 +1,11 @@
-// The OAuth access token of a service account, from Google's own library. Its requests go over http2-wrapper,
-// which agrees on HTTP/2 or HTTP/1.1 with whatever answers: they are rare, so its cost does not matter.
-import { Agent as HttpsAgent } from "node:https";
+// The OAuth access token of a service account, from Google's own library. How its requests travel is in
+// token-request.ts.
 import { JWT } from "google-auth-library";
-import http2 from "http2-wrapper";
 import type { ServiceAccount } from "../../config/types.ts";
 import type { Transport } from "../transport.ts";
+import { createTokenRequests } from "./token-request.ts";
 
 const SCOPE = "https://www.googleapis.com/auth/firebase.messaging";
-// Google's library names this address whatever else it is told.
-const GOOGLE_TOKEN_URL = "https://oauth2.googleapis.com/token";
-const TIMEOUT_MS = 15_000;
 
 export interface AccessToken {
   /**
@@ -19,7 +15,7 @@ export interface AccessToken {
   get(): Promise<string>;
   /** This one was refused: the next `get` asks for a new one, unless that happened already. */
   refused(token: string): void;
-  /** Closes the connections to the token endpoint. */
+  /** Ends what is on its way to the token endpoint. */
   stop(): void;
 }
 
@@ -41,14 +37,18 @@ export interface AccessTokenOptions {
 }
 
 export function createAccessToken({ account, tokenUrl, transport }: AccessTokenOptions): AccessToken {
-  const agents = { http2: new http2.Agent(), https: new HttpsAgent({ keepAlive: false }) };
+  const requests = createTokenRequests(tokenUrl, transport);
   const make = () =>
     new JWT({
       email: account.clientEmail,
       key: account.privateKey,
       keyId: account.privateKeyId,
       scopes: [SCOPE],
-      transporterOptions: { fetchImplementation: tokenFetch(tokenUrl, transport.ca, agents) },
+      transporterOptions: {
+        fetchImplementation: requests.fetch,
+        // The library would ask twice more within a second; when to ask again is decided in retry.ts.
+        retryConfig: { retry: 0, noResponseRetries: 0 },
+      },
     });
   let client = make();
   let current: string | null = null;
@@ -69,10 +69,7 @@ export function createAccessToken({ account, tokenUrl, transport }: AccessTokenO
       // A new client has nothing cached.
       client = make();
     },
-    stop() {
-      agents.http2.destroy();
-      agents.https.destroy();
-    },
+    stop: requests.stop,
   };
 }
 
@@ -84,48 +81,4 @@ function toAccessTokenError(error: unknown): AccessTokenError {
     return new AccessTokenError(true, typeof word === "string" ? word : `status_${response.status}`);
   }
   return new AccessTokenError(false, typeof code === "string" ? code : "token_endpoint");
-}
-
-interface Agents {
-  readonly http2: http2.Agent;
-  readonly https: HttpsAgent;
-}
-
-/** A `fetch` for Google's library that goes to the configured address with the configured authorities. */
-function tokenFetch(tokenUrl: string | null, ca: readonly string[] | undefined, agents: Agents) {
-  // Which protocol an address speaks is remembered here, not for the whole process.
-  const resolveProtocol = http2.auto.createResolveProtocol(new Map(), new Map());
-  return async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    const asked = input instanceof Request ? input.url : String(input);
-    const url = asked === GOOGLE_TOKEN_URL && tokenUrl !== null ? tokenUrl : asked;
-    const headers = new Headers(init.headers);
-    const body = init.body === null || init.body === undefined ? "" : await new Response(init.body).text();
-    if (!headers.has("content-type")) headers.set("content-type", "application/x-www-form-urlencoded");
-    headers.set("content-length", String(Buffer.byteLength(body)));
-    const request = await http2.auto(new URL(url), {
-      method: init.method ?? "GET",
-      headers: Object.fromEntries(headers.entries()),
-      agent: agents,
-      resolveProtocol,
-      timeout: TIMEOUT_MS,
-      ...(ca === undefined ? {} : { ca: [...ca] }),
-    });
-    return new Promise((resolve, reject) => {
-      request.setTimeout(TIMEOUT_MS, () =>
-        request.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })),
-      );
-      request.once("error", reject);
-      request.once("response", (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
-        answer.once("error", reject);
-        answer.once("end", () => {
-          const type = answer.headers["content-type"] ?? "application/json";
-          const status = answer.statusCode ?? 502;
-          resolve(new Response(Buffer.concat(chunks), { status, headers: { "content-type": type } }));
-        });
-      });
-      request.end(body);
-    });
-  };
 }

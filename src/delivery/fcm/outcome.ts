@@ -51,15 +51,30 @@ const quota: Rule = ({ reason, fault, answer, now }) => ({
   retryAfterMs: parseRetryAfter(answer.retryAfter, now),
 });
 
-/** Status and code to meaning. The code is FcmError's, else ErrorInfo's, else the status word; `*`: any other. */
-export const FCM_TABLE: Readonly<Record<string, Rule>> = {
+/**
+ * Every answer that Google documents: a table without one of them does not compile. The code is FcmError's, else
+ * ErrorInfo's, else the status word; `*`: any other.
+ */
+export type FcmCase =
+  | `${200 | 400 | 401 | 403 | 404 | 429 | 500 | 503} *`
+  | "400 INVALID_ARGUMENT"
+  | `401 ${"UNAUTHENTICATED" | "THIRD_PARTY_AUTH_ERROR"}`
+  | `403 ${"SENDER_ID_MISMATCH" | "PERMISSION_DENIED" | "SERVICE_DISABLED"}`
+  | "404 UNREGISTERED"
+  | "429 QUOTA_EXCEEDED"
+  | "500 INTERNAL"
+  | "503 UNAVAILABLE";
+
+/** Status and code to meaning. */
+export const FCM_TABLE: Readonly<Record<FcmCase, Rule>> = {
   "200 *": () => ({ kind: "accepted" }),
 
   "400 INVALID_ARGUMENT": invalidArgument,
   "400 *": bug,
 
   "401 THIRD_PARTY_AUTH_ERROR": configuration,
-  // UNAUTHENTICATED, and whatever Google adds beside it: a new access token tells.
+  "401 UNAUTHENTICATED": refresh,
+  // Whatever Google adds beside it: a new access token tells.
   "401 *": refresh,
 
   "403 SENDER_ID_MISMATCH": deadByFcm,
@@ -74,9 +89,14 @@ export const FCM_TABLE: Readonly<Record<string, Rule>> = {
   "429 QUOTA_EXCEEDED": quota,
   "429 *": quota,
 
+  "500 INTERNAL": transient,
   "500 *": transient,
+  "503 UNAVAILABLE": transient,
   "503 *": transient,
 };
+
+// The same table for words that come over the wire.
+const RULES: ReadonlyMap<string, Rule> = new Map(Object.entries(FCM_TABLE));
 
 /** @param now epoch milliseconds */
 export function classifyFcm(answer: FcmAnswer, now: number): Outcome {
@@ -84,8 +104,8 @@ export function classifyFcm(answer: FcmAnswer, now: number): Outcome {
   const word = fault.fcm ?? fault.info ?? fault.status;
   const reason = cleanReason(word ?? `status_${answer.status}`);
   const rule =
-    FCM_TABLE[`${answer.status} ${word ?? ""}`] ??
-    FCM_TABLE[`${answer.status} *`] ??
+    RULES.get(`${answer.status} ${word ?? ""}`) ??
+    RULES.get(`${answer.status} *`) ??
     undocumented(answer.status);
   return rule({ answer, fault, reason, now });
 }

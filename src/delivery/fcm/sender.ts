@@ -1,7 +1,7 @@
 // Rings Android phones over FCM's HTTP v1 API.
 import type { AppConfig, FcmConfig, ServiceAccount } from "../../config/types.ts";
 import type { Ring } from "../../store/types.ts";
-import { verdictOfFailure } from "../egress.ts";
+import { verdictOfFailure, verdictOfNoConnection } from "../egress.ts";
 import { createHttp2Pool, type Http2Pool } from "../http2-pool.ts";
 import type { Verdict } from "../outcome.ts";
 import type { Sender } from "../sender.ts";
@@ -42,7 +42,12 @@ export function createFcmSender(options: FcmSenderOptions): Sender {
   const texts: FcmTexts = { texts: app.texts, dataOnly: fcm.dataOnly };
   return {
     send: (ring) => ringOver(pool, path, ring, texts, accessToken, now),
-    warm: pool.warm,
+    warm() {
+      pool.warm();
+      // The access token is another round trip to Google before the first ring. A failure shows with that ring.
+      accessToken.get().catch(() => {});
+    },
+    renew: pool.renew,
     stop() {
       pool.stop();
       accessToken.stop();
@@ -97,9 +102,7 @@ async function ringOver(
 }
 
 function tokenFailure(error: unknown): Verdict {
-  if (error instanceof AccessTokenError && !error.answered) {
-    return { kind: "unreachable", reason: error.message, retryAfterMs: null };
-  }
+  if (error instanceof AccessTokenError && !error.answered) return verdictOfNoConnection(error.message, null);
   // Google refused the service account, or its key could not be used at all.
   const reason = error instanceof AccessTokenError ? error.message : "credential";
   return { kind: "configuration", reason, personal: false };

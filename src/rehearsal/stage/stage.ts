@@ -142,7 +142,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     byToken.set(token, phone);
     return phone;
   });
-  const traffic = createTraffic(exchange.mailboxes(), options.rate, fraction);
+  const traffic = createTraffic(exchange.mailboxes(), options.rate, fraction, monotonic);
 
   const results = () =>
     phones.map(

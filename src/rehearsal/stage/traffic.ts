@@ -11,17 +11,23 @@ export interface Traffic {
 
 // A mailbox with more unread mail than this gets read: badges stay believable.
 const MUCH_UNREAD = 12;
+// Changes without a count only wake a phone. Apple lets through two or three such rings an hour, so nobody's
+// calendar or sub-folders change more often than that. Milliseconds.
+const WAKE_EVERY_MS = 30 * 60_000;
 
 /**
  * @param perSecond changes in all mailboxes together
  * @param random from 0 up to but not including 1
+ * @param monotonicNow milliseconds
  */
 export function createTraffic(
   mailboxes: readonly Mailbox[],
   perSecond: number,
   random: () => number,
+  monotonicNow: () => number,
 ): Traffic {
   const touched = new Set<string>();
+  const wokenAt = new Map<string, number>();
   let timer: ReturnType<typeof setInterval> | null = null;
   let first = 0;
 
@@ -44,11 +50,19 @@ export function createTraffic(
     touched.add(box.name);
     if (item !== undefined && (chance < 0.25 || unread.length > MUCH_UNREAD)) box.markRead(item.id);
     else if (item !== undefined && chance < 0.3) box.remove(item.id);
-    else if (item !== undefined && chance < 0.35) box.move(item.id, "inbox/projects");
-    else if (chance < 0.42) box.deliver("inbox/projects");
-    else if (chance < 0.54) box.changeCalendar();
-    else if (chance < 0.57) box.touchFolder("inbox");
-    else box.deliver();
+    else if (chance < 0.57 && mayWake(box.name)) {
+      if (item !== undefined && chance < 0.35) box.move(item.id, "inbox/projects");
+      else if (chance < 0.42) box.deliver("inbox/projects");
+      else if (chance < 0.54) box.changeCalendar();
+      else box.touchFolder("inbox");
+    } else box.deliver();
+  }
+
+  function mayWake(name: string): boolean {
+    const now = monotonicNow();
+    if (now - (wokenAt.get(name) ?? Number.NEGATIVE_INFINITY) < WAKE_EVERY_MS) return false;
+    wokenAt.set(name, now);
+    return true;
   }
 
   return {

@@ -4,8 +4,8 @@ import { join } from "node:path";
 
 const binary = join(import.meta.dir, "..", "..", "..", "dist", "inboxbell");
 
-test("a busy rehearsal of twenty seconds with 200 phones loses nothing", async () => {
-  const child = Bun.spawn([binary, "rehearse", "--for", "20s", "--phones", "200", "--rate", "60", "--json"], {
+test("a busy rehearsal of twenty seconds with 600 phones loses nothing", async () => {
+  const child = Bun.spawn([binary, "rehearse", "--for", "20s", "--phones", "600", "--rate", "60", "--json"], {
     stdout: "pipe",
     stderr: "pipe",
   });

@@ -1,0 +1,55 @@
+// Lets registrations fall idle, once an hour, but never by a clock that was just set: a wrong date must not forget
+// every phone.
+import type { Logger } from "./log.ts";
+
+// Registrations fall idle by the day, so once an hour is soon enough. Milliseconds.
+const EVERY_MS = 3_600_000;
+// After the clock was set forward: long enough for somebody to read the warning and set it right. Milliseconds.
+const HOLD_MS = 24 * 3_600_000;
+// A smaller step ends no registration that had not fallen idle today anyway. Milliseconds.
+const LARGE_JUMP_MS = 3_600_000;
+
+export interface IdleSweepOptions {
+  /** Removes what fell idle; says how many. */
+  readonly sweep: () => Promise<number>;
+  readonly log: Logger;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
+}
+
+export interface IdleSweep {
+  start(): void;
+  stop(): void;
+  /** The wall clock was set by so many milliseconds. */
+  clockJumped(deltaMs: number): void;
+}
+
+export function createIdleSweep({ sweep, log, monotonicNow }: IdleSweepOptions): IdleSweep {
+  let timer: ReturnType<typeof setInterval> | null = null;
+  let heldUntil = Number.NEGATIVE_INFINITY;
+
+  async function run(): Promise<void> {
+    if (monotonicNow() < heldUntil) return;
+    try {
+      const count = await sweep();
+      if (count > 0) log.info({ count }, "Registrations fell idle: their apps did not renew them.");
+    } catch (error) {
+      log.warn({ reason: String(error) }, "Idle registrations could not be removed.");
+    }
+  }
+
+  return {
+    start() {
+      timer = setInterval(run, EVERY_MS);
+      timer.unref();
+      void run();
+    },
+    stop() {
+      if (timer !== null) clearInterval(timer);
+      timer = null;
+    },
+    clockJumped(deltaMs) {
+      if (deltaMs >= LARGE_JUMP_MS) heldUntil = monotonicNow() + HOLD_MS;
+    },
+  };
+}

@@ -1,0 +1,303 @@
+// The verbs of the compiled binary, as a person or a script runs them beside a running node: what they print, in
+// text and in JSON, and with which exit code they end.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { UNAVAILABLE } from "../../src/cli/program.ts";
+import type { NodeStatus } from "../../src/ops/status.ts";
+import type { Phone } from "../../src/rehearsal/phone/phone.ts";
+import { type Running, type Scene, setScene, until } from "./helpers.ts";
+
+let scene: Scene;
+let appliance: Running;
+let phone: Phone;
+let socket: string;
+
+beforeAll(async () => {
+  scene = await setScene("verbs");
+  appliance = await scene.up();
+  socket = join(scene.directory, "control.sock");
+  phone = scene.addPhone({ platform: "apns", mailbox: "anna", folders: ["inbox", "calendar"] });
+  await phone.enrol();
+  scene.exchange.mailbox("anna").deliver();
+  await until(() => phone.badge === 1, "the phone is rung");
+});
+afterAll(() => scene.stop());
+
+/** Neither a stack trace nor the place of a source file: a person reads this. */
+function expectSentence(text: string): void {
+  expect(text.trim()).not.toBe("");
+  expect(text).not.toMatch(/^\s+at .*\d|\$bunfs|Error:/m);
+}
+
+describe("version", () => {
+  test("says version, commit, runtime and platform", async () => {
+    const { code, out, err } = await scene.verb("version");
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^inboxbell \d+\.\d+\.\d+\S* \([0-9a-f]{12}\), bun \d\S+, linux-(x64|arm64)\n$/);
+  });
+
+  test("--json says the same in one line for scripts", async () => {
+    const { code, out } = await scene.verb("version", "--json");
+    expect(code).toBe(0);
+    const about = JSON.parse(out) as Record<string, string>;
+    expect(Object.keys(about).sort()).toEqual(["commit", "name", "platform", "runtime", "version"]);
+    expect(out.trim().split("\n")).toHaveLength(1);
+    expect((await scene.verb("version")).out).toContain(`${about.version} (${about.commit})`);
+  });
+});
+
+describe("status", () => {
+  test("shows the running node in one screen and ends with 0", async () => {
+    const { code, out, err } = await scene.verb("status", "--socket", socket);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^node +rehearsal \(active\), version \S+, up \d+ s$/m);
+    expect(out).toMatch(/^state +ready$/m);
+    expect(out).toMatch(/^ +database +ok/m);
+    for (const name of ["registration", "exchange", "admin"] as const) {
+      expect(out).toMatch(
+        new RegExp(`^listen ${name} +127\\.0\\.0\\.1:${scene.props.ports[name]}, \\d+ conn`, "m"),
+      );
+    }
+    expect(out).toMatch(/^registrations +1 com\.example\.mail \(apns\)$/m);
+    expect(out).toMatch(/^owed +nothing$/m);
+    expect(out.trimEnd().split("\n").length).toBeLessThan(24);
+  });
+
+  test("--json gives every field of the status", async () => {
+    const { code, out } = await scene.verb("status", "--socket", socket, "--json");
+    expect(code).toBe(0);
+    const status = JSON.parse(out) as NodeStatus;
+    const about = JSON.parse((await scene.verb("version", "--json")).out) as {
+      version: string;
+      commit: string;
+    };
+    expect(status).toMatchObject({
+      node: "rehearsal",
+      role: "active",
+      version: about.version,
+      commit: about.commit,
+      ready: true,
+      registrations: [{ app: "com.example.mail", platform: "apns", count: 1 }],
+      owed: 0,
+      owedOldestSeconds: null,
+      paused: [],
+    });
+    expect(status.uptimeSeconds).toBeGreaterThanOrEqual(0);
+    expect(status.listeners.map(({ name, port }) => [name, port])).toEqual(Object.entries(scene.props.ports));
+    expect(Object.values(status.subscriptions).reduce((sum, count) => sum + count, 0)).toBe(2);
+    expect(out).not.toContain(phone.token);
+    expect(out).not.toContain(phone.registrationId);
+  });
+
+  test("of a node that is not there is told with the socket's path and what to do", async () => {
+    const nowhere = join(scene.directory, "nobody.sock");
+    const { code, out, err } = await scene.verb("status", "--socket", nowhere);
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toContain(nowhere);
+    expect(err).toContain("(not_running)");
+    expectSentence(err);
+    expect(existsSync(nowhere)).toBe(false);
+  });
+
+  test("of something else on the socket is told, and not waited for without end", async () => {
+    const answers = [
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+      "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nnope",
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+      "220 mail.corp.example ESMTP\r\n",
+    ];
+    for (const [n, answer] of answers.entries()) {
+      const path = join(scene.directory, `other-${n}.sock`);
+      const server: Server = createServer((peer) => {
+        peer.on("error", () => {});
+        peer.end(answer);
+      });
+      await new Promise<void>((resolve) => server.listen(path, resolve));
+      const { code, out, err } = await scene.verb("status", "--socket", path);
+      server.close();
+      expect([code, out, err]).toEqual([1, "", expect.stringContaining(path)]);
+      expectSentence(err);
+    }
+  });
+});
+
+describe("healthcheck", () => {
+  const healthcheck = (...args: string[]) =>
+    scene.verb("healthcheck", "--config", scene.props.configFile, ...args);
+
+  test("of a ready node ends with 0 and says what was looked at", async () => {
+    const { code, out, err } = await healthcheck();
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^ok +database: /m);
+    expect(out.trimEnd()).toEndWith("\nready");
+    const json = await healthcheck("--json");
+    expect(JSON.parse(json.out)).toEqual({ ready: true, detail: expect.stringContaining("ready") });
+  });
+
+  test("of a node that is not there ends with 1 and names the address", async () => {
+    const other = join(scene.directory, "other.yaml");
+    const text = readFileSync(scene.props.configFile, "utf8");
+    writeFileSync(other, text.replace(`port: ${scene.props.ports.admin} }`, "port: 9 }"));
+    const { code, out, err } = await scene.verb("healthcheck", "--config", other);
+    expect([code, err]).toEqual([1, ""]);
+    expect(out).toContain("127.0.0.1:9");
+    const json = await scene.verb("healthcheck", "--config", other, "--json");
+    expect([json.code, JSON.parse(json.out)]).toEqual([1, { ready: false, detail: expect.any(String) }]);
+  });
+
+  test("without a configuration ends with 1 and a sentence", async () => {
+    const { code, err } = await scene.verb("healthcheck", "--config", "/nowhere/inboxbell.yaml");
+    expect(code).toBe(1);
+    expect(err).toContain("/nowhere/inboxbell.yaml");
+    expectSentence(err);
+  });
+});
+
+describe("check", () => {
+  test("of the running node's configuration is good, and disturbs nothing", async () => {
+    const { code, out } = await scene.verb("check", "--config", scene.props.configFile);
+    expect([code, out]).toEqual([0, "The configuration is good.\n"]);
+    expect(appliance.ended()).toBeNull();
+  });
+
+  test("--json gives problems with place, key and code", async () => {
+    const broken = join(scene.directory, "broken.yaml");
+    const text = readFileSync(scene.props.configFile, "utf8");
+    writeFileSync(broken, text.replace("level: info", "levle: info"));
+    const { code, out } = await scene.verb("check", "--config", broken, "--json");
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toEqual({
+      ok: false,
+      problems: [
+        {
+          file: broken,
+          line: expect.any(Number),
+          column: 8,
+          keyPath: "log.levle",
+          code: "config_invalid",
+          message: "unknown key",
+          hint: 'did you mean "level"?',
+        },
+      ],
+      warnings: [],
+    });
+    const good = await scene.verb("check", "--config", scene.props.configFile, "--json");
+    expect([good.code, JSON.parse(good.out)]).toEqual([0, { ok: true, problems: [], warnings: [] }]);
+  });
+});
+
+describe("usage", () => {
+  // As docs and the delivered unit name them.
+  const CONTRACT =
+    "serve setup check doctor status why ring forget registrations backup restore migrate pair reload healthcheck rehearse version completion".split(
+      " ",
+    );
+  const unavailable = CONTRACT.filter((verb) => Object.hasOwn(UNAVAILABLE, verb));
+
+  test.each([
+    ["an unknown verb", ["rign"], "rign"],
+    ["an unknown option", ["serve", "--nonsense"], "--nonsense"],
+    ["an option without its value", ["status", "--socket"], "--socket"],
+    ["too many arguments", ["version", "please"], "version"],
+  ] as const)("%s ends with 2 and a hint where the verbs are listed", async (_, args, named) => {
+    const { code, out, err } = await scene.verb(...args);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toContain(named);
+    expect(err).toContain("inboxbell --help");
+    expectSentence(err);
+  });
+
+  test("no verb at all ends with 2 and the list of verbs", async () => {
+    const { code, out, err } = await scene.verb();
+    expect(code).toBe(2);
+    expect(out + err).toContain("serve");
+  });
+
+  test("--help ends with 0, lists the verbs that there are, and hides the others", async () => {
+    const { code, out } = await scene.verb("--help");
+    expect(code).toBe(0);
+    for (const verb of CONTRACT) {
+      const isListed = new RegExp(`^  ${verb}\\b`, "m").test(out);
+      expect([verb, isListed]).toEqual([verb, !unavailable.includes(verb)]);
+    }
+    for (const verb of ["serve", "check", "status"]) {
+      const help = await scene.verb(verb, "--help");
+      expect([help.code, help.out]).toEqual([0, expect.stringContaining(`Usage: inboxbell ${verb}`)]);
+    }
+  });
+
+  test.each(unavailable)("%s, with whatever arguments, is not available in this version: 2", async (verb) => {
+    const { code, out, err } = await scene.verb(verb, "status", "--json", "--force", "-");
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toContain(verb);
+    expect(err).toContain("not available in this version");
+    expectSentence(err);
+  });
+});
+
+describe("over HTTP, the running node", () => {
+  const ask = (url: string, method = "GET") => fetch(url, { method, tls: { ca: scene.props.ca } });
+  const listeners = ["registration", "exchange", "admin"] as const;
+
+  test.each(listeners)("answers health on its %s listener", async (name) => {
+    const url = scene.props.urls[name];
+    for (const method of ["GET", "HEAD", "OPTIONS"]) {
+      for (const path of ["/livez", "/readyz", "/primary"]) {
+        expect([method, path, (await ask(`${url}${path}`, method)).status]).toEqual([method, path, 200]);
+      }
+    }
+    expect(await (await ask(`${url}/primary`)).text()).toBe("ROLE=ACTIVE\n");
+    expect(await (await ask(`${url}/readyz`)).text()).toBe("ready\n");
+    expect(await (await ask(`${url}/readyz?verbose`)).text()).toMatch(/^ok +database: .*\n(.*\n)*ready\n$/);
+    expect(await (await ask(`${url}/livez`, "HEAD")).text()).toBe("");
+    expect((await ask(`${url}/livez`, "OPTIONS")).headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+    expect((await ask(`${url}/livez`, "POST")).status).toBeGreaterThanOrEqual(404);
+  });
+
+  test("tells the ring in its metrics, on the admin listener only", async () => {
+    const text = await (await ask(`${scene.props.urls.admin}/metrics`)).text();
+    for (const sample of [
+      'inboxbell_notifications_total{result="accepted"}',
+      'inboxbell_answers_total{status="200"}',
+      'inboxbell_rings_total{app="com.example.mail",provider="apns",outcome="accepted"}',
+      'inboxbell_ring_seconds_count{provider="apns"}',
+      "inboxbell_commit_seconds_count",
+    ]) {
+      const line = text.split("\n").find((each) => each.startsWith(`${sample} `));
+      expect([sample, Number(line?.split(" ").at(-1))]).toEqual([sample, expect.any(Number)]);
+      expect(Number(line?.split(" ").at(-1))).toBeGreaterThan(0);
+    }
+    expect(text).toMatch(/^inboxbell_credential_expiry_seconds\{name="exchange"\} \d{7}/m);
+    expect(text).not.toContain(phone.token);
+    for (const name of ["registration", "exchange"] as const) {
+      expect((await ask(`${scene.props.urls[name]}/metrics`)).status).toBe(404);
+    }
+  });
+});
+
+test("the control socket is for its owner and group", () => {
+  expect(statSync(socket).mode & 0o777).toBe(0o660);
+});
+
+describe("a node that stops", () => {
+  test("is asked in vain a moment later, and leaves no socket behind", async () => {
+    expect((await appliance.stop()).code).toBe(0);
+    expect(existsSync(socket)).toBe(false);
+    const status = await scene.verb("status", "--socket", socket);
+    expect([status.code, status.err]).toEqual([1, expect.stringContaining("(not_running)")]);
+    const health = await scene.verb("healthcheck", "--config", scene.props.configFile);
+    expect(health.code).toBe(1);
+  });
+
+  test("ends in order on either signal, and says so in its last line", async () => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      const running = await scene.up();
+      running.kill(signal);
+      const { code, out } = await running.exited;
+      expect([code, out]).toEqual([0, ""]);
+      expect(running.lines.at(-1)).toContain('"msg":"Stopped."');
+    }
+  });
+});
