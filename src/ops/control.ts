@@ -1,6 +1,6 @@
 // The control socket: how verbs of the command line speak to the running node. HTTP over a Unix socket, mode 0660,
 // so that the file's owner and group decide who may use it.
-import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { BellError, isBellError, isErrorCode } from "../errors.ts";
@@ -10,7 +10,7 @@ import { type Logger, silentLogger } from "./log.ts";
 const LONGEST_SOCKET_PATH = 107;
 /** What a verb may send: its options, an id or a token. Bytes. */
 const MAX_INPUT_BYTES = 65_536;
-/** No access for others, none at any moment: the bits that `umask` takes away from 0777 to leave 0660. */
+/** Takes from 0777 what leaves 0660, so that others have no access at any moment, as a later chmod would leave one. */
 const SOCKET_UMASK = 0o117;
 // A verb on a terminal waits no longer than this for an answer, milliseconds.
 const CLIENT_TIMEOUT_MS = 10_000;
@@ -66,7 +66,6 @@ export function createControlServer(
           fetch: (request) => answer(request, verbs, log),
           error: () => Response.json({ code: "usage", error: "That is no request." }, { status: 400 }),
         });
-        chmodSync(path, 0o660);
       } catch (cause) {
         throw new BellError("control_socket", `The control socket ${path} cannot be made.`, cause);
       } finally {

@@ -77,7 +77,7 @@ async function syncedBeforeAnswer(synchronous: "FULL" | "OFF"): Promise<boolean>
     "--config",
     scene.props.configFile,
   ];
-  const traced = await scene.up(command);
+  const traced = await scene.up(command, { ownGroup: true });
   const delivered = scene.exchange.statistics().delivered;
   const lengthBefore = readFileSync(trace, "utf8").length;
   scene.exchange.mailbox(iphone.mailbox).deliver();

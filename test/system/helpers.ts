@@ -70,6 +70,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Private directory for what the binary unpacks. */
   readonly temporary?: string;
+  /** A process group of its own, whose id is the pid: to signal a tracer and what it traces together. */
+  readonly ownGroup?: boolean;
 }
 
 /** Starts a command; whoever starts it ends it. */
@@ -84,8 +86,7 @@ export function start(command: readonly string[], options: RunOptions = {}): Run
       ...options.env,
     },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    // A process group of its own: a test can signal a tracer and what it traces together.
-    detached: true,
+    detached: options.ownGroup === true,
   });
   const lines: string[] = [];
   const read = async (): Promise<string> => {
