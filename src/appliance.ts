@@ -18,6 +18,7 @@ import { createIdleSweep } from "./ops/idle-sweep.ts";
 import type { Logger } from "./ops/log.ts";
 import { createLoopLag } from "./ops/loop-lag.ts";
 import { createMetrics } from "./ops/metrics.ts";
+import { createSelfCheck, selfCheckText } from "./ops/self-check.ts";
 import type { NodeStatus } from "./ops/status.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
@@ -36,6 +37,9 @@ export interface Appliance {
   /** Stops accepting, lets what is in flight end for up to `graceMs`, and closes the database. */
   stop(graceMs: number): Promise<void>;
 }
+
+// How long a self-check waits for its commit, milliseconds.
+const SELF_CHECK_MS = 2_000;
 
 /**
  * Starts everything. If a part does not start, those before it are stopped again.
@@ -116,6 +120,12 @@ export async function startAppliance(
     },
   ];
   const lag = createLoopLag(monotonicNow, (seconds) => metrics.eventLoopLagSeconds.set(seconds));
+  const selfCheck = createSelfCheck({
+    probe: () => store.probe(),
+    loopLagMs: () => lag.seconds * 1000,
+    dispatcher: dispatcher.signs,
+    monotonicNow,
+  });
   const gauges = createGauges(metrics, () => store.counts(now()), now);
 
   const listeners = createListeners({
@@ -132,13 +142,17 @@ export async function startAppliance(
   async function status(): Promise<NodeStatus> {
     const counts = await gauges.counts();
     const looked = checks.map((check) => ({ name: check.name, essential: check.essential, ...check.look() }));
+    const self = await selfCheck.check(SELF_CHECK_MS);
     return {
       node: config.node,
       role: role(),
       ...BUILD,
       uptimeSeconds: Math.round((monotonicNow() - startedAt) / 1000),
       ready: looked.every((check) => check.ok || !check.essential),
-      checks: looked.map(({ name, ok, detail }) => ({ name, ok, detail })),
+      checks: [
+        ...looked.map(({ name, ok, detail }) => ({ name, ok, detail })),
+        { name: "self-check", ok: self.ok, detail: selfCheckText(self) },
+      ],
       listeners: listeners.status(),
       registrations: counts.registrations,
       subscriptions: counts.subscriptions,
@@ -147,7 +161,11 @@ export async function startAppliance(
       paused: dispatcher.paused(),
     };
   }
-  const control = createControlServer(config.control.socket, { ping: () => "pong", status, ...verbs }, log);
+  const control = createControlServer(
+    config.control.socket,
+    { ping: () => "pong", status, selfcheck: () => selfCheck.check(SELF_CHECK_MS), ...verbs },
+    log,
+  );
 
   const idle = createIdleSweep({
     sweep: () => store.sweep(now(), settings.config.retention.idleRegistrationMs),

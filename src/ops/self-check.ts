@@ -65,6 +65,12 @@ export function judgeSigns({ loopLagMs, commit, dispatcher }: Signs): SelfCheckR
   return { ok: parts.every(({ ok }) => ok), parts };
 }
 
+/** What a self-check saw, in one line: what does not work, or that all does. */
+export function selfCheckText({ parts }: SelfCheckResult): string {
+  const bad = parts.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
+  return bad.length === 0 ? `${parts.map(({ name }) => name).join(", ")}: all work` : bad.join("; ");
+}
+
 function judgeCommit(commit: CommitSign): { readonly ok: boolean; readonly detail: string } {
   switch (commit.kind) {
     case "done":

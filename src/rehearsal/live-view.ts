@@ -26,7 +26,13 @@ export function line(happening: Happening, at: Date): string {
   }
   const { push, latencyMs } = happening;
   const badge = push.badge === null ? "" : ` badge ${push.badge}`;
-  const latency = latencyMs === null ? "" : `  ${latencyMs.toFixed(1)} ms`;
+  // Changes wait a moment on purpose, to be merged: no delay that anybody should worry about.
+  const latency =
+    latencyMs === null
+      ? ""
+      : push.reason === "changed"
+        ? `  merged for ${(latencyMs / 1000).toFixed(1)} s`
+        : `  ${latencyMs.toFixed(1)} ms`;
   const provider = happening.provider.padEnd(8);
   return `${time}  ${provider}  ${happening.phone.padEnd(12)} ${(push.reason ?? "push").padEnd(8)}${badge}${latency}`;
 }

@@ -1,10 +1,12 @@
 // The verbs of the compiled binary, as a person or a script runs them beside a running node: what they print, in
 // text and in JSON, and with which exit code they end.
+
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { UNAVAILABLE } from "../../src/cli/program.ts";
+import { askNode } from "../../src/ops/control.ts";
 import type { NodeStatus } from "../../src/ops/status.ts";
 import type { Phone } from "../../src/rehearsal/phone/phone.ts";
 import { type Running, type Scene, setScene, until } from "./helpers.ts";
@@ -120,6 +122,19 @@ describe("status", () => {
       expect([code, out, err]).toEqual([1, "", expect.stringContaining(path)]);
       expectSentence(err);
     }
+  });
+});
+
+describe("the self-check that a service manager may rely on", () => {
+  test("covers event loop, commit and dispatcher, and nothing outside this machine", async () => {
+    const answer = (await askNode(join(scene.directory, "control.sock"), "selfcheck")) as {
+      ok: boolean;
+      parts: { name: string; ok: boolean }[];
+    };
+    expect(answer.ok).toBe(true);
+    expect(answer.parts.map(({ name }) => name)).toEqual(["event loop", "commit", "dispatcher"]);
+    const { out } = await scene.verb("status", "--socket", join(scene.directory, "control.sock"));
+    expect(out).toMatch(/^ *self-check +ok +event loop, commit, dispatcher: all work$/m);
   });
 });
 
