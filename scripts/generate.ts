@@ -1,11 +1,14 @@
-// Makes the files that are written from the sources: config/inboxbell.yaml, config/inboxbell.schema.json and
-// docs/errors.md. Run by `npm run generate`; a test compares the files with what this makes.
+// Makes the files that are written from the sources: config/inboxbell.yaml, config/inboxbell.schema.json,
+// docs/errors.md and docs/metrics.md. Run by `npm run generate`; a test compares the files with what this makes.
 import { join } from "node:path";
 import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { FREE_KEY, INTERNAL_NOTES, keysRequiredInFile } from "../src/config/options.ts";
 import { ConfigSchema } from "../src/config/schema.ts";
 import { notesOf } from "../src/config/walk.ts";
-import { CATALOGUE, type ErrorEntry } from "../src/errors.ts";
+import { KINDS_OF_PAUSE, REASON_HINTS } from "../src/delivery/hints.ts";
+import { CATALOGUE, type ErrorCode, type ErrorEntry } from "../src/errors.ts";
+import { createMetrics } from "../src/ops/metrics.ts";
+import { ALERT_RULES, labelNote } from "../src/ops/metrics-notes.ts";
 
 const COMMENT_WIDTH = 110;
 
@@ -118,20 +121,108 @@ function published(schema: TSchema): Record<string, unknown> {
   return result;
 }
 
-/** The list of errors for people: every code of the catalogue with its meaning and remedy. */
+/** Chapters of the list of errors, each by the first code of the catalogue that belongs to it. */
+const CHAPTERS: readonly (readonly [title: string, first: ErrorCode])[] = [
+  ["Command line", "usage"],
+  ["Configuration and secrets", "config_unreadable"],
+  ["Keys", "keys_invalid"],
+  ["Database", "store_newer_schema"],
+  ["Subscriptions", "exchange_forgot"],
+  ["The running node", "control_socket"],
+  ["Listening", "listen_in_use"],
+  ["Registration API", "malformed"],
+];
+
+/** The list of errors for people: every code of the catalogue with its meaning and remedy, and the reasons in the log. */
 export function errorsPage(): string {
   const entries = Object.entries(CATALOGUE as Readonly<Record<string, ErrorEntry>>);
   const sections = entries.map(([code, entry]) => {
+    const chapter = CHAPTERS.find(([, first]) => first === code);
+    const title = chapter === undefined ? "" : `## ${chapter[0]}\n\n`;
     const status = entry.status === undefined ? "" : `HTTP status ${entry.status}.\n\n`;
-    return `## ${code}\n\n${entry.text}\n\n${status}**What to do:** ${entry.remedy}\n`;
+    return `${title}### ${code}\n\n${entry.text}\n\n${status}**What to do:** ${entry.remedy}\n`;
   });
   return [
     "# Errors",
     "",
     "Every error that Inboxbell prints, logs or answers carries one of these codes. Codes are never renamed or reused.",
-    "This page is generated from the error catalogue (`src/errors.ts`).",
+    "This page is generated from the error catalogue (`src/errors.ts`) and the hints on pauses (`src/delivery/hints.ts`).",
+    "",
+    ...CHAPTERS.map(([title]) => `- [${title}](#${anchor(title)})`),
+    `- [${REASONS}](#${anchor(REASONS)})`,
     "",
     ...sections,
+    `## ${REASONS}`,
+    "",
+    "Why rings wait, in the word of the provider or of what failed on the way: `reason` in the log, in the metrics and, as",
+    "`outcome`, at single rings. What is owed stays owed, and ringing goes on by itself once the cause is gone.",
+    "",
+    "| reason | what to do |",
+    "|---|---|",
+    ...[...KINDS_OF_PAUSE, ...REASON_HINTS].map(([reason, hint]) => `| \`${reason}\` | ${hint} |`),
+    "",
+  ].join("\n");
+}
+
+const REASONS = "Reasons in the log";
+
+/** As GitHub makes it of a heading. */
+function anchor(title: string): string {
+  return title.toLowerCase().replaceAll(" ", "-");
+}
+
+interface DescribedMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly labelNames: readonly string[];
+}
+
+const PREFIX = "inboxbell_";
+
+/** What the administrators' listener gives to Prometheus. */
+export function metricsPage(): string {
+  const { registry } = createMetrics({ version: "", commit: "" });
+  // prom-client's type of a metric leaves out what it keeps of its description.
+  const metrics = registry.getMetricsAsArray() as unknown as readonly DescribedMetric[];
+  const rows = metrics.map(({ name, help, type, labelNames }) => {
+    const labels = labelNames.map((label) => `\`${label}\``).join(", ");
+    return `| \`${name}\` | ${type} | ${labels} | ${help} |`;
+  });
+  const labels = new Map<string, string>();
+  for (const { name, labelNames } of metrics) {
+    for (const label of labelNames) {
+      const metric = name.slice(PREFIX.length);
+      const note = labelNote(metric, label);
+      if (note === undefined) throw new Error(`src/ops/metrics-notes.ts has nothing on ${label} of ${name}`);
+      const isOwn = note !== labelNote("", label);
+      labels.set(isOwn ? `\`${label}\` of \`${name}\`` : `\`${label}\``, note);
+    }
+  }
+  return [
+    "# Metrics",
+    "",
+    "The administrators' listener answers `GET /metrics` (by default `http://127.0.0.1:9090/metrics`) in Prometheus' text",
+    "format. No label carries anything personal. This page is generated from the metrics' own help texts (`src/ops/`).",
+    "",
+    "| metric | type | labels | what it is |",
+    "|---|---|---|---|",
+    ...rows,
+    "",
+    "A histogram `…_seconds` has `_bucket`, `_sum` and `_count`. Counters begin at zero with each start.",
+    "",
+    "## Values of the labels",
+    "",
+    "| label | values |",
+    "|---|---|",
+    ...[...labels].map(([label, note]) => `| ${label} | ${note} |`),
+    "",
+    "## Alerts worth having",
+    "",
+    "```yaml",
+    ALERT_RULES.trimEnd(),
+    "```",
+    "",
   ].join("\n");
 }
 
@@ -141,6 +232,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     "config/inboxbell.yaml": exampleYaml(),
     "config/inboxbell.schema.json": jsonSchema(),
     "docs/errors.md": errorsPage(),
+    "docs/metrics.md": metricsPage(),
   };
 }
 

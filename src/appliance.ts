@@ -6,10 +6,13 @@ import type { Config, Secrets } from "./config/types.ts";
 import { createDispatcher } from "./delivery/dispatcher.ts";
 import { createSenders } from "./delivery/senders.ts";
 import { BellError } from "./errors.ts";
+import { ringsFor } from "./exchange/ring-folders.ts";
+import { createWatcher } from "./exchange/watcher.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "./keys/key-file.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import type { Keyring } from "./keys/types.ts";
 import { createListeners } from "./listeners.ts";
+import { createNodeStatus } from "./node-status.ts";
 import { createClockWatch } from "./ops/clock-watch.ts";
 import { type ControlHandler, createControlServer } from "./ops/control.ts";
 import { createGauges } from "./ops/gauges.ts";
@@ -18,11 +21,13 @@ import { createIdleSweep } from "./ops/idle-sweep.ts";
 import type { Logger } from "./ops/log.ts";
 import { createLoopLag } from "./ops/loop-lag.ts";
 import { createMetrics } from "./ops/metrics.ts";
-import { createSelfCheck, selfCheckText } from "./ops/self-check.ts";
-import type { NodeStatus } from "./ops/status.ts";
+import { createSelfCheck } from "./ops/self-check.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
+import { createPushCertificates } from "./push-certificates.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
 import { withDefect } from "./test-hooks.ts";
+
+const MINUTE_MS = 60_000;
 
 export interface Appliance {
   /** The ports that the listeners got, by name. */
@@ -37,9 +42,6 @@ export interface Appliance {
   /** Stops accepting, lets what is in flight end for up to `graceMs`, and closes the database. */
   stop(graceMs: number): Promise<void>;
 }
-
-// How long a self-check waits for its commit, milliseconds.
-const SELF_CHECK_MS = 2_000;
 
 /**
  * Starts everything. If a part does not start, those before it are stopped again.
@@ -62,6 +64,7 @@ export async function startAppliance(
   const sound = createStore({
     path: config.store.path,
     keyring,
+    keyFile: config.keys.file,
     now,
     events: watch,
     reserveBytes: RESERVE_BYTES,
@@ -126,10 +129,32 @@ export async function startAppliance(
     dispatcher: dispatcher.signs,
     monotonicNow,
   });
+  // When a subscription was heard last, epoch milliseconds.
+  let exchangeHeardAt: number | null = null;
   const gauges = createGauges(metrics, () => store.counts(now()), now);
+
+  const watcher = createWatcher({
+    store,
+    keyring,
+    log,
+    metrics,
+    rings: (app, kind) => ringsFor(settings.config.apps, app, kind),
+    ...clocks,
+    // A single node.
+    listening: () => ({ active: role() === "active", alone: false }),
+    canAnswer: () => watch.check.look().ok,
+    timeScale: TEST_HOOKS ? MINUTE_MS / Number(process.env.INBOXBELL_TEST_MINUTE_MS ?? MINUTE_MS) : 1,
+  });
 
   const listeners = createListeners({
     settings,
+    watcher: {
+      ...watcher,
+      heard(folder, serverMac) {
+        exchangeHeardAt = now();
+        watcher.heard(folder, serverMac);
+      },
+    },
     store,
     keyring,
     log,
@@ -139,31 +164,25 @@ export async function startAppliance(
     now,
   });
 
-  async function status(): Promise<NodeStatus> {
-    const counts = await gauges.counts();
-    const looked = checks.map((check) => ({ name: check.name, essential: check.essential, ...check.look() }));
-    const self = await selfCheck.check(SELF_CHECK_MS);
-    return {
-      node: config.node,
-      role: role(),
-      ...BUILD,
-      uptimeSeconds: Math.round((monotonicNow() - startedAt) / 1000),
-      ready: looked.every((check) => check.ok || !check.essential),
-      checks: [
-        ...looked.map(({ name, ok, detail }) => ({ name, ok, detail })),
-        { name: "self-check", ok: self.ok, detail: selfCheckText(self) },
-      ],
-      listeners: listeners.status(),
-      registrations: counts.registrations,
-      subscriptions: counts.subscriptions,
-      owed: counts.owed,
-      owedOldestSeconds: counts.owedOldestSince === null ? null : (now() - counts.owedOldestSince) / 1000,
-      paused: dispatcher.paused(),
-    };
-  }
+  let needsRestart: readonly string[] = [];
+  const nodeStatus = createNodeStatus({
+    node: config.node,
+    role,
+    checks,
+    selfCheck,
+    counts: gauges.counts,
+    listeners,
+    dispatcher,
+    metrics,
+    settings: () => settings,
+    exchangeHeardAt: () => exchangeHeardAt,
+    needsRestart: () => needsRestart,
+    now,
+    uptimeSeconds: () => (monotonicNow() - startedAt) / 1000,
+  });
   const control = createControlServer(
     config.control.socket,
-    { ping: () => "pong", status, selfcheck: () => selfCheck.check(SELF_CHECK_MS), ...verbs },
+    { ping: () => "pong", ...nodeStatus, ...verbs },
     log,
   );
 
@@ -172,9 +191,11 @@ export async function startAppliance(
     log,
     monotonicNow,
   });
+  const pushCertificates = createPushCertificates({ secrets: () => settings.secrets, log, metrics, now });
   const clock = createClockWatch(now, monotonicNow, (deltaMs) => {
     log.warn({ seconds: deltaMs / 1000 }, "The clock was set; what waits is timed anew.");
     idle.clockJumped(deltaMs);
+    watcher.clockJumped(deltaMs);
     store.clockJumped(deltaMs).then(dispatcher.lookAgain, (error: unknown) => {
       log.warn({ reason: String(error) }, "What waits could not be timed anew.");
     });
@@ -186,9 +207,11 @@ export async function startAppliance(
     const nextSenders = createSenders({ ...compared.settings, ...clocks }, senders);
     // Everything that can fail is above.
     prepared.apply();
+    needsRestart = prepared.changes.flatMap(({ key, takes }) => (takes === "restart" ? [key] : []));
     dispatcher.replaceSenders(nextSenders);
     senders = nextSenders;
     settings = compared.settings;
+    void pushCertificates.look();
     return { changes: prepared.changes, settings };
   }
 
@@ -206,6 +229,7 @@ export async function startAppliance(
     clock.start();
     started.push(async () => {
       idle.stop();
+      pushCertificates.stop();
       clock.stop();
       lag.stop();
     });
@@ -216,11 +240,14 @@ export async function startAppliance(
     ports = await listeners.start();
     // Half of the time at most is theirs: a slow client must not use up what rings in flight need.
     started.push((graceMs) => listeners.stop(graceMs / 2));
+    watcher.start();
+    started.push(() => watcher.stop());
   } catch (error) {
     await stop(0);
     throw error;
   }
   idle.start();
+  pushCertificates.start();
   log.info({ node: config.node, ...BUILD, ...ports }, "Ready.");
   return { ports, reload, stop };
 }

@@ -52,12 +52,16 @@ export const CATALOGUE = {
 
   // Keys
   keys_invalid: {
-    text: "The key file is damaged or of an unknown format.",
+    text: "The key file is damaged, of an unknown format, or another database's.",
     remedy: "Restore it from a backup. Without the right key file the database cannot be read.",
   },
   keys_missing: {
     text: "There is a database but no key file.",
     remedy: "Restore the key file from a backup; a new one could not open the stored tokens.",
+  },
+  keys_path: {
+    text: "The key file cannot be made where the configuration wants it.",
+    remedy: "Create the directory named in the message and make the service's user its owner.",
   },
   key_unknown: {
     status: 503,
@@ -88,6 +92,13 @@ export const CATALOGUE = {
     remedy: "Stop the other Inboxbell process; one database belongs to one process.",
   },
 
+  // Subscriptions
+  exchange_forgot: {
+    text: "Many subscriptions on one Exchange server fell silent together.",
+    remedy:
+      "After a restart, an update or a failover of that server nothing has to be done: the phones are asked to subscribe again, one after the other. Otherwise look at the event log of the Exchange servers (source MSExchange Web Services, events 5 to 7): they may not reach this node, or may refuse its certificate.",
+  },
+
   // Operation
   control_socket: {
     text: "The control socket cannot be used.",
@@ -95,8 +106,12 @@ export const CATALOGUE = {
   },
   not_running: {
     text: "No running node answers on the control socket.",
-    remedy:
-      "Start the service, give its socket with --socket, or run the verb as root or in the service's group.",
+    remedy: "Start the service, or name its configuration with --config or its socket with --socket.",
+  },
+
+  control_denied: {
+    text: "This user may not use the control socket.",
+    remedy: "Run the verb as root (sudo), as the service's user, or as a member of the service's group.",
   },
 
   stopping: {

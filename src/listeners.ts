@@ -4,8 +4,13 @@ import { type Change, type Settings, withRenewal } from "./config/change.ts";
 import type { Config, TlsFiles } from "./config/types.ts";
 import { BellError } from "./errors.ts";
 import { createExchangeHandler } from "./exchange/listener.ts";
+import { type RingsFor, ringsFor } from "./exchange/ring-folders.ts";
+import type { Watcher } from "./exchange/watcher.ts";
 import type { Keyring } from "./keys/types.ts";
+import { createCertificateWatch } from "./net/certificate-watch.ts";
+import { createExpiryNotices } from "./net/expiry-notice.ts";
 import { createListener } from "./net/listener.ts";
+import type { RequestRate } from "./net/request-rate.ts";
 import { loadTls, type TlsIdentity } from "./net/tls.ts";
 import type { RequestHandler } from "./net/types.ts";
 import { createAdminHandler } from "./ops/admin.ts";
@@ -23,6 +28,7 @@ export interface ListenersOptions {
   readonly keyring: Keyring;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly watcher: Pick<Watcher, "heard" | "mayAsk" | "asked">;
   readonly health: RequestHandler;
   /** Brings the gauges up to date before they are read. */
   readonly refreshGauges: () => Promise<void>;
@@ -35,6 +41,8 @@ export interface Listeners {
   start(): Promise<Readonly<Record<string, number>>>;
   /** Accepts no more, lets what is in flight end for up to `graceMs`. */
   stop(graceMs: number): Promise<void>;
+  /** Brings the gauges up to date, those of the store and of the certificates. */
+  refresh(): Promise<void>;
   /**
    * Reads the certificates of these settings and makes ready for them. Nothing changes before `apply`.
    * @param changes what is known to change already
@@ -50,12 +58,19 @@ export interface Prepared {
   apply(): void;
 }
 
+// Exchange sends one notification of a subscription at a time, seconds apart, and a body again at most once a second:
+// ten a second without end come from no Exchange. Its answer to more is 503, after which Exchange repeats the body.
+// By path, which is one folder of one registration; longer ones than any capability reach nothing anyway.
+const LONGEST_CAPABILITY_PATH = 300;
+const NOTIFICATIONS: RequestRate = {
+  burst: 600,
+  refillMs: 100,
+  maxKeys: 20_000,
+  keyOf: ({ path }) => (path.length <= LONGEST_CAPABILITY_PATH ? path : null),
+};
+
 type Secured = "registration" | "exchange";
 const SECURED: readonly Secured[] = ["registration", "exchange"];
-const DAY_MS = 86_400_000;
-// As `check` warns: time for an authority that works by hand.
-const WARNING_DAYS = 30;
-
 type Identities = Readonly<Record<Secured, TlsIdentity | null>>;
 
 /** @throws BellError of a certificate or key that cannot be used */
@@ -63,7 +78,8 @@ export function createListeners(options: ListenersOptions): Listeners {
   const { store, keyring, log, metrics, health, refreshGauges, now } = options;
   let { settings } = options;
   let identities = loadIdentities(settings.config, now());
-  tellDates(identities, now(), log);
+  const notices = createExpiryNotices(log);
+  tellAbout(identities);
   let registrationHandler = forPhones(settings);
   let exchangeHandler = forExchange(settings);
   let ports: Readonly<Record<string, number>> = {};
@@ -73,7 +89,11 @@ export function createListeners(options: ListenersOptions): Listeners {
   }
 
   function forExchange(from: Settings): RequestHandler {
-    return createExchangeHandler({ store, keyring, config: exchangeRules(from), log, metrics, now });
+    const { watcher } = options;
+    // Of the settings of the moment: a change of it makes no new handler.
+    const rings: RingsFor = (app, kind) => ringsFor(settings.config.apps, app, kind);
+    const config = exchangeRules(from);
+    return createExchangeHandler({ store, keyring, config, watcher, rings, log, metrics, now });
   }
 
   async function refresh(): Promise<void> {
@@ -101,6 +121,7 @@ export function createListeners(options: ListenersOptions): Listeners {
       ...exchange,
       name: "exchange",
       tls: identities.exchange,
+      requestRate: NOTIFICATIONS,
       handler: (request) => exchangeHandler(request),
     }),
     admin: createListener({
@@ -114,7 +135,49 @@ export function createListeners(options: ListenersOptions): Listeners {
   };
   const names = ["registration", "exchange", "admin"] as const;
 
+  const certificates = createCertificateWatch({
+    files: () =>
+      SECURED.flatMap((listener) => {
+        const files = settings.config.listen[listener].tls;
+        return files === null ? [] : [{ listener, files }];
+      }),
+    take: (name) => SECURED.some((listener) => listener === name && renew(listener)),
+    onLook: tellDates,
+    log,
+    now: () => performance.now(),
+  });
+
+  /** Whether there was another certificate to take. */
+  function renew(name: Secured): boolean {
+    const files = settings.config.listen[name].tls;
+    if (files === null) return false;
+    const next = { ...identities, [name]: loadTls(files, now(), "tell") };
+    const identity = next[name];
+    if (identity === null || sameIdentity(identity, identities[name])) return false;
+    refuseWorse(next, identities);
+    listeners[name].setTls(identity);
+    identities = next;
+    tellAbout({ registration: null, exchange: null, [name]: identity });
+    return true;
+  }
+
+  function tellDates(): void {
+    for (const listener of SECURED) {
+      const identity = identities[listener];
+      if (identity !== null) notices.tell(listener, identity, now());
+    }
+  }
+
+  function tellAbout(of: Identities): void {
+    for (const listener of SECURED) {
+      const incomplete = of[listener]?.incomplete;
+      if (typeof incomplete === "string") log.warn({ code: "tls_invalid", listener }, incomplete);
+    }
+    tellDates();
+  }
+
   async function stop(graceMs: number): Promise<void> {
+    await certificates.stop();
     await Promise.all(names.map((name) => listeners[name].stop(graceMs)));
   }
 
@@ -128,10 +191,12 @@ export function createListeners(options: ListenersOptions): Listeners {
         throw error;
       }
       ports = got;
+      certificates.start();
       return ports;
     },
 
     stop,
+    refresh,
 
     prepare(next, known) {
       const nextIdentities = loadIdentities(next.config, now());
@@ -150,7 +215,9 @@ export function createListeners(options: ListenersOptions): Listeners {
           for (const name of SECURED) {
             const identity = nextIdentities[name];
             if (identity !== null && renewed.includes(name)) listeners[name].setTls(identity);
-            listeners[name].setAllow(next.config.listen[name].allow);
+            const { allow, trustedProxies } = next.config.listen[name];
+            listeners[name].setAllow(allow);
+            listeners[name].setTrustedProxies(trustedProxies);
           }
           settings = next;
           identities = nextIdentities;
@@ -178,16 +245,6 @@ export function createListeners(options: ListenersOptions): Listeners {
 export function loadIdentities({ listen }: Config, now: number): Identities {
   const load = (files: TlsFiles | null) => (files === null ? null : loadTls(files, now, "tell"));
   return { registration: load(listen.registration.tls), exchange: load(listen.exchange.tls) };
-}
-
-function tellDates(identities: Identities, now: number, log: Logger): void {
-  for (const listener of SECURED) {
-    const identity = identities[listener];
-    if (identity === null) continue;
-    const days = Math.floor((identity.expiresAt - now) / DAY_MS);
-    if (identity.outOfDate !== null) log.error({ code: "tls_invalid", listener }, identity.outOfDate);
-    else if (days < WARNING_DAYS) log.warn({ listener, days }, "A listener's TLS certificate expires soon.");
-  }
 }
 
 /** A certificate that is out of date replaces none that is in date; where it is in use already it stays. */

@@ -4,7 +4,7 @@ import type { Change, Settings } from "./config/change.ts";
 import { examineFiles } from "./config/examine.ts";
 import { readConfig } from "./config/load.ts";
 import type { Environment } from "./config/paths.ts";
-import { byPosition, type ConfigProblem, FILE_START, type Finding } from "./config/problems.ts";
+import { byPosition, type ConfigProblem, FILE_START, type Finding, sentence } from "./config/problems.ts";
 import { loadSecrets } from "./config/secrets.ts";
 import { BellError, isBellError } from "./errors.ts";
 import { loadIdentities } from "./listeners.ts";
@@ -79,7 +79,7 @@ async function attempt({ file, env, now, apply }: ReloaderOptions): Promise<Relo
   const refused = (): ReloadAnswer => ({ ok: false, problems, warnings, changes: [] });
   try {
     const reading = readConfig(file, env);
-    const examined = examineFiles(reading.files, env, now());
+    const examined = examineFiles(reading, env, now());
     const named = (findings: readonly Finding[]) =>
       findings.map((each): ConfigProblem => ({ file, ...each }));
     problems.push(...[...reading.problems, ...named(examined.problems)].sort(byPosition));
@@ -102,9 +102,10 @@ function ofWholeFile(file: string, error: BellError): ConfigProblem {
 }
 
 function tell(log: Logger, cause: string, { ok, problems, warnings, changes }: ReloadAnswer): void {
-  for (const { code, keyPath, line, message } of warnings) log.warn({ code, key: keyPath, line }, message);
+  const fields = ({ code, keyPath, line }: ConfigProblem) => ({ code, key: keyPath, line });
+  for (const warning of warnings) log.warn(fields(warning), sentence(warning));
   if (!ok) {
-    for (const { code, keyPath, line, message } of problems) log.error({ code, key: keyPath, line }, message);
+    for (const problem of problems) log.error(fields(problem), sentence(problem));
     log.error(
       { cause, problems: problems.length },
       "The configuration was not reloaded; the node goes on with the former one.",

@@ -1,11 +1,20 @@
 // `check`: the configuration and the files it names, with every problem at once. Exit 0 good, 1 not.
 import { existsSync } from "node:fs";
 import { examineFiles } from "../config/examine.ts";
-import { type ConfigReading, readConfig } from "../config/load.ts";
-import { byPosition, type ConfigProblem, type Finding, finding, formatProblem } from "../config/problems.ts";
+import { readConfig } from "../config/load.ts";
+import {
+  byPosition,
+  type ConfigProblem,
+  countText,
+  type Finding,
+  finding,
+  formatProblem,
+} from "../config/problems.ts";
 import type { FileMention } from "../config/walk.ts";
-import { type BellError, isBellError } from "../errors.ts";
-import { readKeyFile } from "../keys/key-file.ts";
+import { isBellError } from "../errors.ts";
+import { type KeyFile, readKeyFile } from "../keys/key-file.ts";
+import { createKeyring } from "../keys/keyring.ts";
+import { foreignKeys, readKeyMark } from "../store/key-mark.ts";
 
 /**
  * Prints every problem, then the warnings, then how many problems there are.
@@ -20,8 +29,8 @@ export async function check(options: { readonly config: string; readonly json: b
   }
   for (const problem of problems) console.log(formatProblem(problem));
   for (const warning of warnings) console.log(`${formatProblem(warning)} (warning)`);
-  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  console.log(ok ? "The configuration is good." : `${count}.`);
+  const count = countText(problems.length, warnings.length);
+  console.log(ok ? `The configuration is good${count === "" ? "" : `, with ${count}`}.` : `${count}.`);
   return ok ? 0 : 1;
 }
 
@@ -31,14 +40,8 @@ interface Report {
 }
 
 function examineAll(path: string): Report {
-  let reading: ConfigReading;
-  try {
-    reading = readConfig(path, process.env);
-  } catch (error) {
-    if (!isBellError(error, "config_unreadable")) throw error;
-    return { problems: [unreadable(path, error)], warnings: [] };
-  }
-  const examined = examineFiles(reading.files, process.env, Date.now());
+  const reading = readConfig(path, process.env);
+  const examined = examineFiles(reading, process.env, Date.now());
   const keys = keyFileFinding(reading.files, examined.problems);
   const named = (findings: readonly Finding[]) =>
     findings.map((found): ConfigProblem => ({ file: reading.file, ...found }));
@@ -48,25 +51,30 @@ function examineAll(path: string): Report {
   };
 }
 
-/** What `serve` would find wrong with the key file: damaged, or missing beside a database. */
+/** What `serve` would find wrong with the key file: damaged, another database's, or missing beside a database. */
 function keyFileFinding(files: readonly FileMention[], known: readonly Finding[]): Finding[] {
   const keys = files.find(({ role }) => role === "keys");
   if (keys === undefined || known.some(({ keyPath }) => keyPath === keys.keyPath)) return [];
+  const store = files.find(({ role }) => role === "store");
+  const hasDatabase = store !== undefined && existsSync(store.path);
   if (existsSync(keys.path)) {
     try {
-      readKeyFile(keys.path);
-      return [];
+      const file = readKeyFile(keys.path);
+      if (!hasDatabase || belongsTo(store.path, file)) return [];
+      const message = foreignKeys({ database: store.path, keys: keys.path });
+      return [finding("keys_invalid", keys.at, keys.keyPath, message)];
     } catch (error) {
       if (!isBellError(error)) throw error;
       return [finding(error.code, keys.at, keys.keyPath, error.message)];
     }
   }
-  const store = files.find(({ role }) => role === "store");
-  if (store === undefined || !existsSync(store.path)) return [];
+  if (!hasDatabase) return [];
   const message = `there is a database (${store.path}) but no key file (${keys.path})`;
   return [finding("keys_missing", keys.at, keys.keyPath, message)];
 }
 
-function unreadable(file: string, error: BellError): ConfigProblem {
-  return { file, line: 1, column: 1, keyPath: "", code: error.code, message: error.message };
+/** False only if the database says otherwise. */
+function belongsTo(database: string, keys: KeyFile): boolean {
+  const mark = readKeyMark(database);
+  return mark === null || createKeyring(keys).wrote(mark);
 }

@@ -2,16 +2,14 @@
 import { Command, Option } from "commander";
 import { BellError } from "../errors.ts";
 import { check } from "./check.ts";
+import { DEFAULT_CONFIG, DEFAULT_SOCKET } from "./defaults.ts";
 import { healthcheck } from "./healthcheck.ts";
 import { rehearse } from "./rehearse.ts";
 import { reload } from "./reload.ts";
 import { outcome } from "./run.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
-import { version } from "./version.ts";
-
-const DEFAULT_CONFIG = "/etc/inboxbell/inboxbell.yaml";
-const DEFAULT_SOCKET = "/run/inboxbell/control.sock";
+import { VERSION_TEXT, version } from "./version.ts";
 
 // Known by name, so that the answer is a sentence and not "unknown command".
 export const UNAVAILABLE: Readonly<Record<string, string>> = {
@@ -32,16 +30,28 @@ export const UNAVAILABLE: Readonly<Record<string, string>> = {
 export function createProgram(): Command {
   const program = new Command("inboxbell")
     .description("Rings the phone when the inbox changes.")
+    .version(VERSION_TEXT, "-V, --version", "print the version")
     .exitOverride()
     .showHelpAfterError("(run inboxbell --help to see the verbs)")
     .helpCommand(false);
-  const verb = (name: string, description: string) => program.command(name).description(description);
+  const verb = (name: string, description: string) =>
+    program
+      .command(name)
+      .description(description)
+      .showHelpAfterError(`(run inboxbell ${name} --help to see what it takes)`);
   const config = () => new Option("--config <file>", "configuration file").default(DEFAULT_CONFIG);
-  const socket = () =>
-    new Option("--socket <path>", "control socket of the running node").default(DEFAULT_SOCKET);
+  // Without defaults, to tell what was given from what was not: what is given counts, and the socket before the file.
+  const node = (command: Command) =>
+    command
+      .option("--config <file>", `configuration that names the control socket (default: "${DEFAULT_CONFIG}")`)
+      .option(
+        "--socket <path>",
+        `control socket of the running node (default: that of the configuration, or "${DEFAULT_SOCKET}")`,
+      );
   const json = () => new Option("--json", "print JSON").default(false);
   const ends = <T>(work: (options: T) => Promise<number> | number) => {
-    return async (options: T) => {
+    return async (options: T, command: Command) => {
+      outcome.verb = command.name();
       outcome.code = await work(options);
     };
   };
@@ -51,16 +61,11 @@ export function createProgram(): Command {
     .addOption(config())
     .addOption(json())
     .action(ends(check));
-  verb("status", "show the running node in one screen")
-    .addOption(socket())
-    .addOption(json())
-    .action(ends(status));
-  verb("reload", "have the running node read its configuration and the files it names again")
-    .addOption(socket())
+  node(verb("status", "show the running node in one screen")).addOption(json()).action(ends(status));
+  node(verb("reload", "have the running node read its configuration and the files it names again"))
     .addOption(json())
     .action(ends(reload));
-  verb("healthcheck", "ask the running node whether it is ready; for container and service managers")
-    .addOption(config())
+  node(verb("healthcheck", "ask the running node whether it is ready; for container and service managers"))
     .addOption(json())
     .action(ends(healthcheck));
   verb("rehearse", "run the appliance with simulated Exchange, APNs, FCM and phones around it")

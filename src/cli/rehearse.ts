@@ -7,11 +7,14 @@ import { parseDurationMs } from "../config/durations.ts";
 import { BellError } from "../errors.ts";
 import { seededRandom } from "../rehearsal/credentials.ts";
 import { createPlainView, createTerminalView, type View } from "../rehearsal/live-view.ts";
+import { createRegistrationClient } from "../rehearsal/phone/registration-client.ts";
 import type { Happening, Score } from "../rehearsal/score.ts";
 import { type ApplianceProcess, ownCommand, startProcess } from "../rehearsal/stage/appliance-process.ts";
 import { freePorts, makeProps, type Props } from "../rehearsal/stage/props.ts";
 import { type Stage, setStage } from "../rehearsal/stage/stage.ts";
 import { type Summary, summarize, summaryText } from "../rehearsal/summary.ts";
+import { type Expectations, isAbsent, whyNotEnrolled } from "./enrolment.ts";
+import { headingOf } from "./rehearse-heading.ts";
 
 export interface RehearseOptions {
   readonly for?: string;
@@ -27,6 +30,8 @@ export interface RehearseOptions {
 // The appliance is up within a second; a slow disk or a busy machine may take longer. Milliseconds.
 const START_LIMIT_MS = 30_000;
 const LOOK_MS = 100;
+// Until phones that could not register try again: somebody changes the appliance's configuration meanwhile.
+const RETRY_MS = 1_000;
 // After the traffic has ended: what is on its way arrives within milliseconds unless something is wrong.
 const QUIET_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 20_000;
@@ -61,12 +66,16 @@ export async function rehearse(options: RehearseOptions): Promise<number> {
     if (!options.simulatorsOnly) {
       running = startProcess(ownCommand("serve", "--config", props.configFile), join(directory, "tmp"));
     }
-    const failure = await open(props, stage, running, ending);
-    if (failure !== null) {
-      if (ending.asked()) return 0;
-      console.error(failure);
-      for (const text of running?.lastLines ?? []) console.error(`  ${text}`);
-      return 1;
+    if (running === null) {
+      if (!(await openAlone(props, stage, ending))) return 0;
+    } else {
+      const failure = await open(props, stage, running, ending);
+      if (failure !== null) {
+        if (ending.asked()) return 0;
+        console.error(failure);
+        for (const text of running.lastLines) console.error(`  ${text}`);
+        return 1;
+      }
     }
     if (!options.json) view = viewFor(options, stage.score);
     const summary = await play(stage, running, view, ending, limitMs);
@@ -117,20 +126,54 @@ function listenForEnd(leave: () => void): Ending {
 async function open(
   props: Props,
   stage: Stage,
-  appliance: ApplianceProcess | null,
+  appliance: ApplianceProcess,
   ending: Ending,
 ): Promise<string | null> {
-  const over = Promise.race([ending.ended, ...(appliance === null ? [] : [appliance.exited])]);
-  if (!(await waitUntilUp(props, appliance !== null, over))) {
+  const over = Promise.race([ending.ended, appliance.exited]);
+  if (!(await waitUntilUp(props, over))) {
     return `The appliance did not start with ${props.configFile}. Its last lines:`;
   }
   const enrolled = stage.enrolAll().then(
     () => null,
-    (error: unknown) =>
-      `The phones could not register: ${error instanceof Error ? error.message : error}. The appliance's last lines:`,
+    (error: unknown) => `${whyNotEnrolled(error, expectationsOf(props))} The appliance's last lines:`,
   );
   const ended = over.then(() => "The appliance ended while the phones registered. Its last lines:");
   return Promise.race([enrolled, ended]);
+}
+
+/** Registers the phones with an appliance that somebody starts, and perhaps starts again; false if the end came first. */
+async function openAlone(props: Props, stage: Stage, ending: Ending): Promise<boolean> {
+  let told = "";
+  let isOver = false;
+  const stopping = new AbortController();
+  const over = ending.ended.then(() => {
+    isOver = true;
+    stopping.abort();
+  });
+  // Asked before the phones, which would repeat themselves for a while before they tell.
+  const client = createRegistrationClient(props.urls.registration, props.ca, () => null, stopping.signal);
+  while (!isOver) {
+    const registered = client
+      .send("GET", "/v1/discovery")
+      .then(() => stage.enrolAll())
+      .then(
+        () => null,
+        (error: unknown) => error,
+      );
+    const failure = await Promise.race([registered, over]);
+    if (failure === null) return true;
+    const why = whyNotEnrolled(failure, expectationsOf(props));
+    if (!isOver && !isAbsent(failure) && why !== told) {
+      told = why;
+      console.error(`${why} They try again.`);
+    }
+    await Promise.race([Bun.sleep(RETRY_MS), over]);
+  }
+  return false;
+}
+
+function expectationsOf({ directory, urls }: Props): Expectations {
+  return { directory, registrationUrl: urls.registration };
 }
 
 /** Runs the traffic until the end is asked for, then waits for what is on its way and ends the appliance. */
@@ -193,35 +236,14 @@ function note(json: boolean, text: string): void {
   else console.log(text);
 }
 
-function headingOf(props: Props, stage: Stage, alone: boolean): string[] {
-  const { registration, exchange, admin } = props.urls;
-  const lines = [
-    "Inboxbell rehearsal: everything on this machine, nothing leaves it.",
-    `  discovery  ${registration}/v1/discovery    API  ${registration}/v1/openapi.json`,
-    `  health     ${registration}/readyz  ${exchange}/readyz  ${admin}/readyz?verbose`,
-    `  metrics    ${admin}/metrics`,
-    `  authority  ${join(props.directory, "ca.pem")} (curl --cacert)`,
-  ];
-  if (!alone) return lines;
-  return [
-    ...lines,
-    `  APNs       ${stage.providers.apns}    FCM  ${stage.providers.fcm}`,
-    "The simulators are up and the phones wait for an appliance. Start one with:",
-    `  ${ownCommand("serve", "--config", props.configFile).join(" ")}`,
-  ];
-}
-
-/**
- * Waits until the appliance is ready; false if it took too long or `over` came first.
- * @param own whether it was started here; one that somebody starts by hand has all the time
- */
-async function waitUntilUp(props: Props, own: boolean, over: Promise<unknown>): Promise<boolean> {
+/** Waits until the appliance is ready; false if it took too long or `over` came first. */
+async function waitUntilUp(props: Props, over: Promise<unknown>): Promise<boolean> {
   let given = false;
   void over.then(() => {
     given = true;
   });
   const until = performance.now() + START_LIMIT_MS;
-  while (!given && (!own || performance.now() < until)) {
+  while (!given && performance.now() < until) {
     try {
       const response = await fetch(`${props.urls.admin}/readyz`, { signal: AbortSignal.timeout(1000) });
       if (response.ok) return true;

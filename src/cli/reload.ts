@@ -1,16 +1,17 @@
 // `reload`: has the running node read its configuration and every file that it names again.
 import type { Change } from "../config/change.ts";
-import { formatProblem } from "../config/problems.ts";
+import { countText, formatProblem } from "../config/problems.ts";
 import { askNode } from "../ops/control.ts";
 import type { ReloadAnswer } from "../reload.ts";
+import { controlSocket, type NodeOptions } from "./socket.ts";
 
 /**
  * Prints what has changed and what needs a restart, or every problem.
  * @returns the exit code: 0 when the new configuration is in force
- * @throws BellError `not_running`, or `stopping`
+ * @throws BellError `not_running`, `control_denied`, or `stopping`
  */
-export async function reload(options: { readonly socket: string; readonly json: boolean }): Promise<number> {
-  const answer = (await askNode(options.socket, "reload")) as ReloadAnswer;
+export async function reload(options: NodeOptions & { readonly json: boolean }): Promise<number> {
+  const answer = (await askNode(controlSocket(options), "reload")) as ReloadAnswer;
   console.log(options.json ? JSON.stringify(answer, null, 2) : reloadText(answer));
   return answer.ok ? 0 : 1;
 }
@@ -19,8 +20,7 @@ export async function reload(options: { readonly socket: string; readonly json: 
 export function reloadText({ ok, problems, warnings, changes }: ReloadAnswer): string {
   const warned = warnings.map((each) => `${formatProblem(each)} (warning)`);
   if (!ok) {
-    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    const end = `${count}. Nothing was reloaded; the node goes on with the configuration that it has.`;
+    const end = `${countText(problems.length, warnings.length)}. Nothing was reloaded; the node goes on with the configuration that it has.`;
     return [...problems.map(formatProblem), ...warned, end].join("\n");
   }
   const head =

@@ -1,9 +1,9 @@
 // Runs a parsed command line and turns what went wrong into a sentence and an exit code.
 import { type Command, CommanderError } from "commander";
-import { CATALOGUE, isBellError } from "../errors.ts";
+import { type BellError, CATALOGUE, isBellError } from "../errors.ts";
 
-/** Holds the exit code that a verb ended with: commander's actions return nothing. */
-export const outcome = { code: 0 };
+/** Holds the exit code that a verb ended with, and its name: commander's actions return nothing. */
+export const outcome: { code: number; verb: string | null } = { code: 0, verb: null };
 
 /**
  * Runs the program.
@@ -20,11 +20,27 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
       return error.exitCode === 0 ? 0 : 2;
     }
     if (isBellError(error)) {
-      console.error(`inboxbell: ${error.message}`);
-      console.error(`  ${CATALOGUE[error.code].remedy} (${error.code})`);
-      return error.code === "usage" || error.code === "not_available" ? 2 : 1;
+      const isUsage = error.code === "usage" || error.code === "not_available";
+      // What was typed wrongly is for whoever typed it; everything else may be for a script.
+      tell(error, argv.includes("--json") && !isUsage);
+      return isUsage ? 2 : 1;
     }
     console.error("inboxbell: something failed that should not have:", error);
     return 1;
   }
+}
+
+function tell(error: BellError, json: boolean): void {
+  const { code, message } = error;
+  const remedy =
+    code === "usage" && outcome.verb !== null
+      ? `Run inboxbell ${outcome.verb} --help to see what it takes.`
+      : CATALOGUE[code].remedy;
+  if (json) {
+    // A script reads standard output, whatever became of its question.
+    console.log(JSON.stringify({ code, error: message, remedy }, null, 2));
+    return;
+  }
+  console.error(`inboxbell: ${message}`);
+  console.error(`  ${remedy} (${code})`);
 }

@@ -1,18 +1,18 @@
 // `version`: what this binary is.
 import { BUILD } from "../build-info.ts";
 
+const ABOUT = {
+  name: "inboxbell",
+  ...BUILD,
+  runtime: `bun ${Bun.version}`,
+  platform: `${process.platform}-${process.arch}`,
+};
+
+/** One line; also what `--version` prints. */
+export const VERSION_TEXT = `inboxbell ${ABOUT.version} (${ABOUT.commit}), ${ABOUT.runtime}, ${ABOUT.platform}`;
+
 /** Prints version and commit; always good. */
 export function version(options: { readonly json: boolean }): number {
-  const about = {
-    name: "inboxbell",
-    ...BUILD,
-    runtime: `bun ${Bun.version}`,
-    platform: `${process.platform}-${process.arch}`,
-  };
-  console.log(
-    options.json
-      ? JSON.stringify(about)
-      : `inboxbell ${about.version} (${about.commit}), ${about.runtime}, ${about.platform}`,
-  );
+  console.log(options.json ? JSON.stringify(ABOUT) : VERSION_TEXT);
   return 0;
 }

@@ -55,13 +55,16 @@ export function convert(raw: RawConfig, { configFile, env, hostname }: ConvertCo
   };
 }
 
-function listener({ address, port, tls, allow }: RawListener, toPath: ToPath): ListenerConfig {
+function listener(raw: RawListener, toPath: ToPath): ListenerConfig {
+  const { address, port, tls, allow } = raw;
   const off = isTlsOff(tls) || typeof tls !== "object";
   return {
     address,
     port,
     tls: off ? null : { certificate: toPath(tls.certificate), key: toPath(tls.key) },
     allow,
+    trustedProxies: raw.trusted_proxies,
+    proxyProtocol: isOn(raw.proxy_protocol),
   };
 }
 
@@ -87,6 +90,7 @@ function appConfig(app: RawApp, toPath: ToPath): AppConfig {
     apns: app.apns === undefined ? null : apnsConfig(app.apns, app.id, toPath),
     fcm: app.fcm === undefined ? null : fcmConfig(app.fcm, toPath),
     ring: app.ring,
+    ringFolders: app.ring_folders,
     texts: {
       newMessages: texts.new_messages,
       sound: texts.sound,

@@ -55,6 +55,16 @@ function listenerFindings({ raw, isWrong, place }: RuleInput): Finding[] {
     if ("tls" in listener && isTlsOff(listener.tls) && !isLoopbackAddress(address)) {
       add(`${path}.tls`, "off is allowed on a loopback address only", "name a certificate and its key");
     }
+    if ("proxy_protocol" in listener && isOn(listener.proxy_protocol)) {
+      const key = `${path}.trusted_proxies`;
+      if ((listener.trusted_proxies ?? []).length === 0 && !isWrong(key)) {
+        add(
+          `${path}.proxy_protocol`,
+          "on needs trusted_proxies beside it: nobody else may send that header",
+          "name the load balancer's addresses there",
+        );
+      }
+    }
     if (port === undefined || port === 0 || isWrong(`${path}.port`)) continue;
     const other = taken.find((one) => one.port === port && addressesOverlap(one.address, address));
     if (other) add(`${path}.port`, `the address and port are those of listen.${other.name}`);
@@ -121,10 +131,14 @@ export function weakSettings({ raw, place }: RuleInput): Finding[] {
     }
   }
   const shared = raw.listen?.exchange?.shared_route;
-  if (shared === true || shared === "on") {
+  if (isOn(shared)) {
     add("listen.exchange.shared_route", "on: whoever knows a SubscriptionId can have its phone rung");
   }
   return warnings;
+}
+
+function isOn(toggle: unknown): boolean {
+  return toggle === true || toggle === "on";
 }
 
 /** Whether `tls` was switched off; YAML 1.1 reads `off` as false. */

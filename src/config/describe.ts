@@ -1,5 +1,5 @@
-// Words for what an option expects and for what was found instead. The text of a value is never repeated: a
-// secret may have been pasted into the wrong place.
+// Words for what an option expects and for what was found instead. A text is repeated only where it is too short to be
+// a secret that was pasted into the wrong place, and only where words or durations are expected.
 import { KindGuard, type TSchema, type TUnion } from "@sinclair/typebox";
 import { nearest } from "./nearest.ts";
 import type { OptionNotes } from "./options.ts";
@@ -15,7 +15,17 @@ export function describeExpected(schema: TSchema, found: unknown): { expected: s
   return { expected: noted ?? words(schema, choices), hint };
 }
 
+// The shortest enrolment secret has 16 characters, an APNs key id ten and no secret in it.
+const LONGEST_REPEATED = 15;
+
+/** A text in quotes as it may be repeated in a message, or null if it may not. */
+export function quoted(text: string): string | null {
+  return text.length <= LONGEST_REPEATED && /^[\x20-\x7e]+$/.test(text) ? JSON.stringify(text) : null;
+}
+
 function typeHint(schema: TSchema, found: unknown): string | null {
+  if (KindGuard.IsInteger(schema) && typeof found === "string" && /^\d+$/.test(found))
+    return "remove the quotes";
   if (typeof found !== "number" || !KindGuard.IsString(schema)) return null;
   return (schema as Partial<OptionNotes>).rule === "duration"
     ? "add the unit: ms, s, m, h or d"
@@ -43,11 +53,14 @@ export function describeFound(node: LocatedNode, schema: TSchema): string {
   const { value } = node;
   if (value === null) return "nothing";
   if (typeof value === "boolean") return String(value);
+  const isDuration = (schema as Partial<OptionNotes>).rule === "duration";
   // A number where a number belongs is a port, not a secret.
-  if (typeof value === "number") return KindGuard.IsInteger(schema) ? `${value}` : "a number";
+  if (typeof value === "number") return KindGuard.IsInteger(schema) || isDuration ? `${value}` : "a number";
   if (typeof value === "string") {
     if (value === "") return "an empty text";
-    return KindGuard.IsString(schema) || literals(schema).length > 0 ? "a different text" : "text";
+    const isWord = literals(schema).length > 0;
+    if (!KindGuard.IsString(schema) && !isWord) return "text";
+    return (isWord || isDuration ? quoted(value) : null) ?? "a different text";
   }
   return "something else";
 }

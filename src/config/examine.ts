@@ -1,8 +1,11 @@
 // Examines the files that a configuration names, one by one, so that `check` can tell of all of them at once.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import { BellError, type ErrorCode, isBellError } from "../errors.ts";
+import { nameComplaint } from "./certificate-names.ts";
+import { incompleteChain } from "./chain.ts";
+import { isMadeBySystemd, missingDirectory, type OwnFile } from "./directories.ts";
+import type { PublicHosts } from "./load.ts";
 import type { Environment } from "./paths.ts";
 import { type Finding, finding } from "./problems.ts";
 import { apnsCertificate, apnsKey, serviceAccount } from "./push-credentials.ts";
@@ -28,25 +31,31 @@ export interface Examination {
 /** What one file's examination needs besides the file. */
 interface Context {
   readonly files: readonly FileMention[];
+  readonly hosts: PublicHosts;
   readonly env: Environment;
   /** Epoch milliseconds. */
   readonly now: number;
 }
 
-/** A warning's code and sentence, or null. */
-type Warning = readonly [ErrorCode, string] | null;
+/** Codes and sentences. */
+type Warnings = readonly (readonly [ErrorCode, string])[];
+const NONE: Warnings = [];
 
-/**
- * @param files those that the configuration names
- * @param now epoch milliseconds
- */
-export function examineFiles(files: readonly FileMention[], env: Environment, now: number): Examination {
+/** What was read of the configuration: the files that it names, and by which names the listeners are called. */
+export interface Examinable {
+  readonly files: readonly FileMention[];
+  readonly hosts: PublicHosts;
+}
+
+/** @param now epoch milliseconds */
+export function examineFiles({ files, hosts }: Examinable, env: Environment, now: number): Examination {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   for (const file of files) {
     try {
-      const warning = examine(file, { files, env, now });
-      if (warning !== null) warnings.push(finding(warning[0], file.at, file.keyPath, warning[1]));
+      for (const [code, message] of examine(file, { files, hosts, env, now })) {
+        warnings.push(finding(code, file.at, file.keyPath, message));
+      }
     } catch (error) {
       if (!isBellError(error)) throw error;
       problems.push(finding(error.code, file.at, file.keyPath, error.message));
@@ -55,58 +64,62 @@ export function examineFiles(files: readonly FileMention[], env: Environment, no
   return { problems, warnings };
 }
 
-/** Throws an error of the catalogue, or returns a warning. */
-function examine(file: FileMention, context: Context): Warning {
+/** Throws an error of the catalogue, or returns warnings. */
+function examine(file: FileMention, context: Context): Warnings {
   const { role, path } = file;
   const { env } = context;
   switch (role) {
     case "apns_key":
       apnsKey(path, readSecretFile(path, env));
-      return null;
+      return NONE;
     case "apns_certificate":
       return pushCertificate(file, context);
     case "apns_password":
     case "proxy_password":
       secretLine(path, readSecretFile(path, env));
-      return null;
+      return NONE;
     case "service_account":
       serviceAccount(path, readSecretFile(path, env));
-      return null;
+      return NONE;
     case "enrolment_secret":
       enrolmentSecret(path, readSecretFile(path, env));
-      return null;
+      return NONE;
     case "ca":
       authorities(path);
-      return null;
+      return NONE;
     case "tls_key":
       tlsKey(path, env);
-      return null;
+      return NONE;
     case "tls_certificate":
       return tlsCertificate(file, context);
     case "keys":
-      if (!existsSync(path)) return missingDirectory(path);
+      if (!existsSync(path)) return madeIn("key file", path, "keys_path");
       // What is in it is the keyring's business.
       readSecretFile(path, env);
-      return null;
+      return NONE;
     case "store":
-      return missingDirectory(path);
+      return madeIn("database", path, "store_path");
+    case "socket":
+      return madeIn("control socket", path, "control_socket");
   }
 }
 
-/** Key file and database are made by `serve`; their directory is made by the package or the unit. */
-function missingDirectory(path: string): Warning {
-  const directory = dirname(path);
-  return existsSync(directory) ? null : ["store_path", `the directory ${directory} does not exist yet`];
+/** What `serve` makes itself needs its directory; only systemd's own may still be missing. */
+function madeIn(what: OwnFile, path: string, code: ErrorCode): Warnings {
+  const missing = missingDirectory(what, path);
+  if (missing === null) return NONE;
+  if (isMadeBySystemd(path)) return [[code, missing]];
+  throw new BellError(code, missing);
 }
 
-function pushCertificate(file: FileMention, context: Context): Warning {
+function pushCertificate(file: FileMention, context: Context): Warnings {
   const bytes = readSecretFile(file.path, context.env);
   const password = neighbour(file, "password_file", context.files);
   const passphrase = password === undefined ? "" : unlessRefused(() => passwordIn(password, context.env));
   // The password file's own problem is told at its own place.
-  if (passphrase === null) return null;
+  if (passphrase === null) return NONE;
   const credential = apnsCertificate(file.path, bytes, passphrase);
-  if (credential.type !== "pem") return null;
+  if (credential.type !== "pem") return NONE;
   const { expiresAt } = credential;
   if (expiresAt <= context.now) {
     throw new BellError("secret_invalid", `${file.path}: the certificate expired on ${day(expiresAt)}.`);
@@ -127,9 +140,10 @@ function tlsKey(path: string, env: Environment): KeyObject {
   }
 }
 
-function tlsCertificate(file: FileMention, { files, env, now }: Context): Warning {
+function tlsCertificate(file: FileMention, { files, hosts, env, now }: Context): Warnings {
   const { path } = file;
-  const leaf = leafCertificate(path);
+  const chain = certificateChain(path);
+  const [leaf] = chain;
   const key = neighbour(file, "key", files);
   const keyObject = key === undefined ? null : unlessRefused(() => tlsKey(key.path, env));
   if (key !== undefined && keyObject !== null && !leaf.checkPrivateKey(keyObject)) {
@@ -143,22 +157,35 @@ function tlsCertificate(file: FileMention, { files, env, now }: Context): Warnin
   if (expiresAt <= now) {
     throw new BellError("tls_invalid", `${path}: the certificate expired on ${day(expiresAt)}.`);
   }
-  return expiry("tls_invalid", path, expiresAt - now <= WARNING_MS, expiresAt);
+  const incomplete = incompleteChain(path, chain);
+  return [
+    ...expiry("tls_invalid", path, expiresAt - now <= WARNING_MS, expiresAt),
+    ...(incomplete === null ? NONE : [["tls_invalid", incomplete] as const]),
+    ...names(file, leaf, hosts),
+  ];
 }
 
-function leafCertificate(path: string): X509Certificate {
+function names({ keyPath, path }: FileMention, leaf: X509Certificate, hosts: PublicHosts): Warnings {
+  const listener = keyPath.startsWith("listen.registration.") ? "registration" : "exchange";
+  const host = hosts[listener];
+  const complaint = host === null ? null : nameComplaint(leaf, host, `public.${listener}_url`);
+  return complaint === null ? NONE : [["tls_invalid", `${path}: ${complaint}`]];
+}
+
+/** The server's certificate first. */
+function certificateChain(path: string): readonly [X509Certificate, ...X509Certificate[]] {
   const blocks = certificateBlocks(readPublicFile(path).toString("utf8"));
   try {
-    const [leaf] = blocks.map((block) => new X509Certificate(block));
-    if (leaf !== undefined) return leaf;
+    const [leaf, ...others] = blocks.map((block) => new X509Certificate(block));
+    if (leaf !== undefined) return [leaf, ...others];
   } catch {
     // Said below, as for a file without any.
   }
   throw new BellError("tls_invalid", `${path}: expected a certificate, or a chain of them, in PEM.`);
 }
 
-function expiry(code: ErrorCode, path: string, soon: boolean, expiresAt: number): Warning {
-  return soon ? [code, `${path}: the certificate expires on ${day(expiresAt)}`] : null;
+function expiry(code: ErrorCode, path: string, soon: boolean, expiresAt: number): Warnings {
+  return soon ? [[code, `${path}: the certificate expires on ${day(expiresAt)}`]] : NONE;
 }
 
 /** The file that an option beside this one names, for example the key beside a certificate. */

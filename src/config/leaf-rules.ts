@@ -1,6 +1,7 @@
-// What a single text must satisfy beyond its pattern. Pure; messages never repeat the text.
+// What a single text must satisfy beyond its pattern. Pure; messages repeat a short duration and no other text.
 import { isIP } from "node:net";
 import { isAddressOrBlock, isLoopbackHost, isWildcardAddress } from "./addresses.ts";
+import { quoted } from "./describe.ts";
 import { parseDurationMs } from "./durations.ts";
 import type { LeafRule, OptionNotes } from "./options.ts";
 import { absolutePath, type Environment, pathComplaint } from "./paths.ts";
@@ -29,7 +30,7 @@ export function checkLeaf(
   const expected = { message: `expected ${option.expected ?? "something else"}` };
   switch (rule) {
     case "duration":
-      return durationComplaint(text, option) ? expected : null;
+      return durationComplaint(text, option) ? found(expected, text) : null;
     case "path":
       return pathComplaint(text, context.env);
     case "socket_path":
@@ -38,7 +39,7 @@ export function checkLeaf(
       if (isIP(text) !== 0) return null;
       return text === "localhost" ? { ...expected, hint: 'write "127.0.0.1"' } : expected;
     case "cidr":
-      return isAddressOrBlock(text) ? null : expected;
+      return isAddressOrBlock(text) ? null : blockComplaint(text, expected);
     case "origin_url":
       return urlComplaint(text, option, false);
     case "provider_url":
@@ -48,6 +49,25 @@ export function checkLeaf(
     case "no_proxy":
       return exemptionComplaint(text, expected);
   }
+}
+
+function found({ message }: Complaint, text: string): Complaint {
+  const shown = quoted(text);
+  return { message: shown === null ? message : `${message}, found ${shown}` };
+}
+
+function blockComplaint(text: string, expected: Complaint): Complaint {
+  const [address = "", prefix] = text.split("/");
+  const family = isIP(address);
+  if (family !== 0 && prefix !== undefined) {
+    return /^\d+$/.test(prefix) && !prefix.startsWith("0")
+      ? { ...expected, hint: `a prefix of IPv${family} is ${family === 4 ? 32 : 128} at most` }
+      : { ...expected, hint: "write the prefix as a number of bits, such as /16" };
+  }
+  if (/^[\d.]+:\d+$|^\[.*\]/.test(text)) return { ...expected, hint: "leave out brackets and port" };
+  return /[a-z]/i.test(address) && !address.includes(":")
+    ? { ...expected, hint: "names are not looked up: write the address" }
+    : expected;
 }
 
 function durationComplaint(text: string, { minMs = 0, maxMs = Infinity, stepMs = 1 }: Partial<OptionNotes>) {

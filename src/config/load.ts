@@ -14,6 +14,7 @@ import {
   FILE_START,
   type Finding,
   finding,
+  formatProblem,
   type Position,
 } from "./problems.ts";
 import { ConfigSchema, type RawConfig } from "./schema.ts";
@@ -30,11 +31,21 @@ export interface ConfigReading {
   /** In the order of the file. */
   readonly problems: readonly ConfigProblem[];
   readonly warnings: readonly ConfigProblem[];
-  /** Files named by options that are right, whatever else is wrong. */
+  /** Files named by options that are right, or by default, whatever else is wrong. */
   readonly files: readonly FileMention[];
+  /** What clients call the two listeners by, where that is right. */
+  readonly hosts: PublicHosts;
   /** Where a key stands, or the nearest mapping around it that is in the file. */
   place(keyPath: string): Position;
 }
+
+/** Host names or addresses of the public URLs; null where one is wrong or missing. */
+export interface PublicHosts {
+  readonly registration: string | null;
+  readonly exchange: string | null;
+}
+
+const NO_HOSTS: PublicHosts = { registration: null, exchange: null };
 
 /** A configuration is a few kilobytes; more is another file named by mistake. */
 const MAX_CONFIG_BYTES = 1_048_576;
@@ -47,16 +58,16 @@ const MAX_CONFIG_BYTES = 1_048_576;
  */
 export function loadConfig(path: string, env: Environment): Config {
   const { config, problems } = readConfig(path, env);
-  if (config === null) throw new ConfigError(path, problems);
-  return config;
+  if (config !== null) return config;
+  const unreadable = problems.find(({ code }) => code === "config_unreadable");
+  if (unreadable !== undefined) throw new BellError("config_unreadable", formatProblem(unreadable));
+  throw new ConfigError(path, problems);
 }
 
-/**
- * As `loadConfig`, but returns the problems.
- * @throws BellError `config_unreadable`
- */
+/** As `loadConfig`, but returns the problems, be it that the file cannot be read. Never throws. */
 export function readConfig(path: string, env: Environment): ConfigReading {
-  return readConfigText(readText(path), path, env);
+  const text = readText(path);
+  return text instanceof Uint8Array ? readConfigText(text, path, env) : failed(path, [text]);
 }
 
 /** As `readConfig`, of a text that was read already. Never throws. */
@@ -80,24 +91,37 @@ export function readConfigText(text: string | Uint8Array, path: string, env: Env
     config,
     problems: named(path, all),
     warnings: named(path, weakSettings(input)),
-    files: config === null ? walked.files : withDefaultFiles(walked, config, input),
+    files: [...walked.files, ...defaultFiles(walked, input)],
+    hosts: {
+      registration: hostOf("public.registration_url", input.raw.public?.registration_url, input),
+      exchange: hostOf("public.exchange_url", input.raw.public?.exchange_url, input),
+    },
     place: input.place,
   };
 }
 
-/** Adds the files that are used because the configuration does not name others. */
-function withDefaultFiles({ files }: Walked, config: Config, input: RuleInput): readonly FileMention[] {
+/** The files that are used because the configuration does not name others. */
+function defaultFiles({ places }: Walked, { raw, isWrong }: RuleInput): FileMention[] {
   const defaults = [
-    { role: "store", keyPath: "store.path", path: config.store.path },
-    { role: "keys", keyPath: "keys.file", path: config.keys.file },
+    { role: "store", keyPath: "store.path", path: raw.store?.path },
+    { role: "keys", keyPath: "keys.file", path: raw.keys?.file },
+    { role: "socket", keyPath: "control.socket", path: raw.control?.socket },
   ] as const;
-  const missing = defaults.filter(({ role }) => !files.some((file) => file.role === role));
-  return [...files, ...missing.map((file) => ({ ...file, at: input.place(file.keyPath) }))];
+  return defaults.flatMap(({ role, keyPath, path }) =>
+    // The defaults are absolute.
+    path === undefined || places.has(keyPath) || isWrong(keyPath) ? [] : [{ role, keyPath, path, at: null }],
+  );
+}
+
+/** As certificates name it: without an IPv6 address's brackets. */
+function hostOf(keyPath: string, url: string | undefined, { isWrong }: RuleInput): string | null {
+  if (url === undefined || isWrong(keyPath)) return null;
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 function failed(file: string, findings: readonly Finding[]): ConfigReading {
   const problems = named(file, findings);
-  return { file, config: null, problems, warnings: [], files: [], place: () => FILE_START };
+  return { file, config: null, problems, warnings: [], files: [], hosts: NO_HOSTS, place: () => FILE_START };
 }
 
 function named(file: string, findings: readonly Finding[]): ConfigProblem[] {
@@ -133,10 +157,14 @@ function complete(raw: Incomplete<RawConfig>): RawConfig {
   );
 }
 
-function readText(path: string): Uint8Array {
-  let bytes: Uint8Array;
+/** The file's bytes, or why it cannot be read. */
+function readText(path: string): Uint8Array | Finding {
+  const unreadable = (message: string, hint?: string) =>
+    finding("config_unreadable", null, "", message, hint);
   try {
-    bytes = readFileSync(path);
+    const bytes = readFileSync(path);
+    if (bytes.length <= MAX_CONFIG_BYTES) return bytes;
+    return unreadable("larger than 1 MiB, which no configuration is");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     const reasons: Readonly<Record<string, string>> = {
@@ -144,16 +172,13 @@ function readText(path: string): Uint8Array {
       EACCES: "this user may not read it",
       EISDIR: "it is a directory",
     };
-    throw new BellError(
-      "config_unreadable",
-      `${path}: ${reasons[code] ?? `it cannot be read (${code})`}`,
-      error,
+    return unreadable(
+      reasons[code] ?? `it cannot be read (${code})`,
+      code === "ENOENT"
+        ? "copy the delivered inboxbell.yaml there, or name another file with --config"
+        : undefined,
     );
   }
-  if (bytes.length > MAX_CONFIG_BYTES) {
-    throw new BellError("config_unreadable", `${path}: larger than 1 MiB, which no configuration is`);
-  }
-  return bytes;
 }
 
 function decode(text: string | Uint8Array): string {

@@ -26,7 +26,8 @@ export type FileRole =
   | "enrolment_secret"
   | "ca"
   | "keys"
-  | "store";
+  | "store"
+  | "socket";
 
 /** Annotations that an option may carry beside JSON Schema's own keywords. */
 export interface OptionNotes {

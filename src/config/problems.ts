@@ -10,8 +10,11 @@ export interface Position {
 /** The place of what concerns the whole file. */
 export const FILE_START: Position = { line: 1, column: 1 };
 
-/** One error or warning, ready to be shown. Never holds a value that could be a secret. */
-export interface ConfigProblem extends Position {
+/**
+ * One error or warning, ready to be shown. Never holds a value that could be a secret. Without a place where it
+ * concerns a default that is not in the file, or a file that cannot be read.
+ */
+export interface ConfigProblem extends Partial<Position> {
   readonly code: ErrorCode;
   /** The configuration file, as the administrator named it. */
   readonly file: string;
@@ -24,28 +27,45 @@ export interface ConfigProblem extends Position {
 /** A problem before the file's name is put to it. */
 export type Finding = Omit<ConfigProblem, "file">;
 
-/** Makes a finding; without `hint` when there is none. */
+/** Makes a finding; without a place or a `hint` when there is none. */
 export function finding(
   code: ErrorCode,
-  at: Position,
+  at: Position | null,
   keyPath: string,
   message: string,
   hint?: string | null,
 ): Finding {
-  const base = { code, line: at.line, column: at.column, keyPath, message };
+  const base = { code, ...(at === null ? {} : { line: at.line, column: at.column }), keyPath, message };
   return hint ? { ...base, hint } : base;
 }
 
 /** One line: `file:line:column: key.path: message; hint`. */
 export function formatProblem(problem: ConfigProblem): string {
-  const key = problem.keyPath === "" ? "" : `${problem.keyPath}: `;
-  const hint = problem.hint === undefined ? "" : `; ${problem.hint}`;
-  return `${problem.file}:${problem.line}:${problem.column}: ${key}${problem.message}${hint}`;
+  const { file, line, column, keyPath } = problem;
+  const place = line === undefined ? file : `${file}:${line}:${column}`;
+  const key = keyPath === "" ? "" : line === undefined ? `${keyPath} (default): ` : `${keyPath}: `;
+  return `${place}: ${key}${sentence(problem)}`;
 }
 
-/** Order of the file, so that an administrator works from top to bottom. */
-export function byPosition(a: Position, b: Position): number {
-  return a.line - b.line || a.column - b.column;
+/** What is wrong and what to do, without the place. */
+export function sentence({ message, hint }: Pick<ConfigProblem, "message" | "hint">): string {
+  return hint === undefined ? message : `${message}; ${hint}`;
+}
+
+/** Order of the file, so that an administrator works from top to bottom; what has no place comes last. */
+export function byPosition(a: Partial<Position>, b: Partial<Position>): number {
+  const { line: lineA = Number.MAX_SAFE_INTEGER, column: columnA = 0 } = a;
+  const { line: lineB = Number.MAX_SAFE_INTEGER, column: columnB = 0 } = b;
+  return lineA - lineB || columnA - columnB;
+}
+
+/** `1 problem`, `7 problems, 4 warnings`: what there is of both, or nothing. */
+export function countText(problems: number, warnings: number): string {
+  const counted = (count: number, word: string) => (count === 1 ? `1 ${word}` : `${count} ${word}s`);
+  return [
+    ...(problems === 0 ? [] : [counted(problems, "problem")]),
+    ...(warnings === 0 ? [] : [counted(warnings, "warning")]),
+  ].join(", ");
 }
 
 /** `config_invalid` with every problem, not the first only. */
@@ -54,8 +74,10 @@ export class ConfigError extends BellError {
 
   /** @param file as the administrator named it */
   constructor(file: string, problems: readonly ConfigProblem[]) {
-    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    super("config_invalid", [`${file} has ${count}:`, ...problems.map(formatProblem)].join("\n"));
+    super(
+      "config_invalid",
+      [`${file} has ${countText(problems.length, 0)}:`, ...problems.map(formatProblem)].join("\n"),
+    );
     this.name = "ConfigError";
     this.problems = problems;
   }

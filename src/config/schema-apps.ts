@@ -248,6 +248,23 @@ export const app = section(
         shown: true,
       }),
     ),
+    ring_folders: Type.Array(
+      Type.Union(
+        [Type.Literal("inbox"), Type.Literal("calendar"), Type.Literal("other")],
+        notes({ title: "A kind of folder", expected: "inbox, calendar or other" }),
+      ),
+      {
+        ...notes({
+          title: "Folders that ring",
+          description:
+            "Kinds of folders for which this app's phones are rung. Default all of them. Exchange is answered for the others just the same, so that a change here takes effect at once.",
+          default: ["inbox", "calendar", "other"],
+          reload: "live",
+          expected: "a list of inbox, calendar and other, at least one of them",
+        }),
+        minItems: 1,
+      },
+    ),
     texts: texts,
   },
   { title: "An app" },

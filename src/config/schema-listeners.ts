@@ -57,16 +57,31 @@ const allow = (who: string, example: string) =>
     }),
   );
 
-const trustedProxies = Type.Optional(
-  Type.Array(Type.String(), {
-    ...notes({
-      title: "Proxies whose headers are believed",
-      description: "Not available in this version; only an empty list is accepted.",
-      unavailable: true,
+const trustedProxies = Type.Array(
+  Type.String(
+    notes({
+      title: "Address or CIDR block",
+      rule: "cidr",
+      expected: "an address or a block such as 10.1.0.5 or 10.1.0.0/28",
     }),
-    maxItems: 0,
+  ),
+  notes({
+    title: "Proxies that are believed whom they pass on",
+    description:
+      "Load balancers before this node that tell the client's address: in `X-Forwarded-For`, or by the PROXY protocol where `proxy_protocol` is on. `allow` and the limits then apply to that client. Default empty: nobody is believed. A load balancer that passes TLS through without the PROXY protocol does not belong here, since it would pass on what a client claims.",
+    default: [],
+    examples: [["10.0.0.10"]],
+    reload: "live",
   }),
 );
+
+const proxyProtocol = toggle({
+  title: "PROXY protocol",
+  description:
+    "Whether the `trusted_proxies` begin each connection with the PROXY protocol's header (version 1 or 2), before TLS. Default off: most load balancers do not send it unless told to. When it is on, a trusted proxy that does not send it is closed, and so is anybody else who does; other clients connect as ever.",
+  default: "off",
+  reload: "restart",
+});
 
 const address = (options: OptionNotes) =>
   Type.String(
@@ -99,6 +114,7 @@ export const listen = section(
         tls: tls("reg"),
         allow: allow("Networks of the Gateway's tunnel addresses.", "10.2.0.0/16"),
         trusted_proxies: trustedProxies,
+        proxy_protocol: proxyProtocol,
       },
       { title: "Listener for phones", description: "Phones register here through the Gateway tunnel." },
     ),
@@ -124,6 +140,7 @@ export const listen = section(
           "10.1.0.0/16",
         ),
         trusted_proxies: trustedProxies,
+        proxy_protocol: proxyProtocol,
         shared_route: toggle({
           title: "Fixed callback URL",
           description:

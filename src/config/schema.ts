@@ -251,6 +251,7 @@ export const ConfigSchema = section(
           default: "/run/inboxbell/control.sock",
           reload: "restart",
           rule: "socket_path",
+          file: "socket",
         }),
       },
       {

@@ -14,6 +14,10 @@ export interface ListenerConfig {
   readonly tls: TlsFiles | null;
   /** CIDR blocks or addresses that may connect; empty allows every address. */
   readonly allow: readonly string[];
+  /** CIDR blocks or addresses of proxies that are believed whom they pass on; empty believes nobody. */
+  readonly trustedProxies: readonly string[];
+  /** Whether those begin every connection with the PROXY protocol's header. */
+  readonly proxyProtocol: boolean;
 }
 
 export interface ExchangeListenerConfig extends ListenerConfig {
@@ -68,6 +72,8 @@ export interface AppConfig {
   readonly apns: ApnsConfig | null;
   readonly fcm: FcmConfig | null;
   readonly ring: "badge" | "rich";
+  /** Kinds of folders that ring; the others are heard and noted only. */
+  readonly ringFolders: readonly ("inbox" | "calendar" | "other")[];
   readonly texts: TextKeys;
 }
 

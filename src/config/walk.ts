@@ -2,13 +2,13 @@
 // TypeBox decides whether a value fits; this file finds the words and the places.
 import { KindGuard, type TArray, type TObject, type TSchema, type TUnion } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import { describeExpected, describeFound } from "./describe.ts";
+import { describeExpected, describeFound, quoted } from "./describe.ts";
 import { checkLeaf, type RuleContext } from "./leaf-rules.ts";
 import { nearest } from "./nearest.ts";
 import { type FileRole, FREE_KEY, keysRequiredInFile, type OptionNotes } from "./options.ts";
 import { absolutePath } from "./paths.ts";
 import { FILE_START, type Finding, finding, type Position } from "./problems.ts";
-import type { LocatedNode, MapNode } from "./yaml-tree.ts";
+import { type LocatedNode, type MapNode, printable } from "./yaml-tree.ts";
 
 /** A file that the configuration names. */
 export interface FileMention {
@@ -16,7 +16,8 @@ export interface FileMention {
   readonly keyPath: string;
   /** Absolute. */
   readonly path: string;
-  readonly at: Position;
+  /** Null for a default that is not in the file. */
+  readonly at: Position | null;
 }
 
 export interface Walked {
@@ -149,7 +150,19 @@ class Walker {
     }
     const { expected, hint } = describeExpected(schema, value);
     const message = `expected ${expected}, found ${describeFound(node, schema)}`;
-    return this.#add(finding("config_invalid", node.at, keyPath, message, hint));
+    const help = hint ?? this.#bracketsHint(schema, value);
+    return this.#add(finding("config_invalid", node.at, keyPath, message, help));
+  }
+
+  /** A list of one that was written as its only entry, which may be wrong itself. */
+  #bracketsHint(schema: TSchema, value: unknown): string | null {
+    if (!KindGuard.IsArray(schema) || typeof value !== "string" || KindGuard.IsObject(schema.items))
+      return null;
+    const option = notesOf(schema.items);
+    const complaint = option.rule === undefined ? null : checkLeaf(option.rule, value, option, this.#context);
+    if (complaint !== null) return `write it in brackets, and mind: ${complaint.hint ?? complaint.message}`;
+    const text = quoted(value);
+    return text === null ? "write it in brackets" : `write it in brackets: [${value}]`;
   }
 
   #hint(schema: TObject, key: string, keyPath: string): string | null {
@@ -180,12 +193,6 @@ function scalar(node: LocatedNode): unknown {
 
 function join(keyPath: string, key: string): string {
   return keyPath === "" ? printable(key) : `${keyPath}.${printable(key)}`;
-}
-
-/** Keys are repeated in messages, so they are kept to what a terminal shows harmlessly. */
-function printable(key: string): string {
-  const clean = key.replaceAll(/[^\x20-\x7e\u00a0-\u024f]/g, "?");
-  return clean.length > 64 ? `${clean.slice(0, 64)}…` : clean;
 }
 
 /** Every key of the schema with the mappings that have it, for example `topic` → `apps[].apns`. */

@@ -101,12 +101,17 @@ const HARMLESS: ReadonlySet<YamlErrorCode> = new Set([
 function syntaxFindings(document: Document, text: string, at: (offset: number) => Position): Finding[] {
   const lines = text.split("\n");
   const findings = new Map<number, Finding>();
+  const twice = repeatedKeys(document);
   const errors = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
   for (const error of errors) {
     const place = at(error.pos[0]);
     // One slip often makes several errors on its line: the first says it.
     if (!findings.has(place.line)) {
-      const message = SYNTAX[error.code] ?? SYNTAX.IMPOSSIBLE;
+      const first = error.code === "DUPLICATE_KEY" ? twice.get(error.pos[0]) : undefined;
+      const message =
+        first === undefined
+          ? (SYNTAX[error.code] ?? SYNTAX.IMPOSSIBLE)
+          : `the key "${printable(first.key)}" is there twice, first in line ${at(first.offset).line}`;
       findings.set(
         place.line,
         finding("config_invalid", place, "", message, braceHint(lines[place.line - 1])),
@@ -115,6 +120,39 @@ function syntaxFindings(document: Document, text: string, at: (offset: number) =
     if (!HARMLESS.has(error.code)) break;
   }
   return [...findings.values()];
+}
+
+interface Repeated {
+  readonly key: string;
+  /** Of the key's first place. */
+  readonly offset: number;
+}
+
+/** Keys that their mapping has already, by the offset of the later place. */
+function repeatedKeys(document: Document): ReadonlyMap<number, Repeated> {
+  const repeated = new Map<number, Repeated>();
+  const look = (node: unknown, depth: number): void => {
+    if (depth > MAX_DEPTH) return;
+    if (isSeq(node)) for (const item of node.items) look(item, depth + 1);
+    if (!isMap(node)) return;
+    const seen = new Map<unknown, number>();
+    for (const { key, value } of node.items) {
+      look(value, depth + 1);
+      if (!isScalar(key) || !key.range) continue;
+      const [offset] = key.range;
+      const first = seen.get(key.value);
+      if (first === undefined) seen.set(key.value, offset);
+      else repeated.set(offset, { key: String(key.value), offset: first });
+    }
+  };
+  look(document.contents, 0);
+  return repeated;
+}
+
+/** A key as a message repeats it: what a terminal shows harmlessly. */
+export function printable(key: string): string {
+  const clean = key.replaceAll(/[^\x20-\x7e\u00a0-\u024f]/g, "?");
+  return clean.length > 64 ? `${clean.slice(0, 64)}…` : clean;
 }
 
 /** A variable's own braces end a mapping that is written in braces. */

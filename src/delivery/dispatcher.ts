@@ -10,6 +10,7 @@ import { createLanes, type Lane, queueKey, roomOf } from "./lanes.ts";
 import { createNews } from "./news.ts";
 import { createPuller, STORE_RETRY_MS } from "./puller.ts";
 import { createRingLog } from "./ring-log.ts";
+import { createRingMemory, type RingMemory } from "./ring-memory.ts";
 import type { QueueSender } from "./senders.ts";
 import { createStallWatch } from "./stall-watch.ts";
 import { realTimers, type Timers } from "./timers.ts";
@@ -62,8 +63,8 @@ export interface Dispatcher {
   /** What is due may have changed without news: the clock was set. */
   lookAgain(): void;
   /**
-   * Rings with these from now on. A queue whose sender is the same object as before goes on untouched; of others,
-   * rings in flight end over the old sender, which is stopped after them, and a pause is probed at once. Queues
+   * Rings with these from now on. A queue whose sender is the same object as before goes on untouched, but for a
+   * pause, which is probed at once unless it is a quota's; of others, rings in flight end over the old sender, which is stopped after them, and a pause is probed at once. Queues
    * without a sender keep what they owe.
    */
   replaceSenders(senders: readonly QueueSender[]): void;
@@ -72,6 +73,8 @@ export interface Dispatcher {
   /** Queues where rings are due and none gets through, although nothing says why. */
   stalled(): readonly StalledQueue[];
   signs(): DispatcherSigns;
+  /** What `status` tells of the rings. */
+  readonly memory: Pick<RingMemory, "pauses" | "times">;
   /** Rings that are on their way. */
   readonly inFlight: number;
 }
@@ -80,7 +83,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { store, now, monotonicNow } = options;
   const timers = options.timers ?? realTimers;
   const common = { ...options, timers };
-  const ringLog = createRingLog(options);
+  const ringLog = createRingMemory(createRingLog(options), now);
   const lanes = createLanes();
   let started = false;
   let stopping = false;
@@ -194,6 +197,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     puller.pull(lane);
   }
 
+  /** What was repaired may lie outside the configuration. What the provider asked to wait for is waited for. */
+  function probeSoon(lane: Lane): void {
+    if (lane.state.pause === null || lane.state.pause.why === "quota") return;
+    lane.state = probingNow(lane.state, monotonicNow());
+    puller.pull(lane);
+  }
+
   for (const each of options.senders) open(each);
 
   return {
@@ -225,6 +235,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         const lane = lanes.of(each.queue);
         if (lane === undefined) open(each);
         else if (lane.sender !== each.sender) exchange(lane, each);
+        else probeSoon(lane);
       }
       void unserved.survey();
     },
@@ -248,6 +259,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
     stalled: () =>
       [...lanes].filter(watch.isStalled).map(({ queue }) => ({ app: queue.app, provider: queue.platform })),
+
+    memory: ringLog,
 
     signs: () => ({ oldestFlightMs: flights.oldestMs, overdueMs: puller.overdueMs }),
 

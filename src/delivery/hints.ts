@@ -67,6 +67,14 @@ const HINTS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(UNTRUSTED.map((code) => [code, UNTRUSTED_HINT])),
 };
 
+/** Reasons that a table knows, with what to do about each. */
+export const REASON_HINTS: readonly (readonly [reason: string, hint: string])[] = Object.entries(HINTS);
+
+/** Kinds of pauses that have a sentence of their own, whatever the reason. */
+export const KINDS_OF_PAUSE: readonly (readonly [why: string, hint: string])[] = (
+  ["trouble", "quota", "bad_tokens", "no_credential"] as const
+).map((why) => [why, hintFor({ why, reason: "" })]);
+
 /** What to do about a pause: the sentence for its reason, or for its kind where no table knows the reason. */
 export function hintFor(pause: Pick<Pause, "why" | "reason">): string {
   switch (pause.why) {

@@ -2,7 +2,8 @@
 // proxy this machine often cannot resolve the provider's name.
 import { isIP } from "node:net";
 import { isAddressOrBlock } from "../config/addresses.ts";
-import { createAllowList, plainAddress } from "../net/allow-list.ts";
+import { plainAddress } from "../net/address.ts";
+import { createAllowList } from "../net/allow-list.ts";
 
 /**
  * @param entries `push.example` is that host, `.corp.example` every host below it, `10.1.0.0/16` and `10.1.2.3`

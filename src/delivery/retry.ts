@@ -49,7 +49,7 @@ const TRIES_IN_AN_HOUR = 12;
 const COMMON = {
   // Waits for one connection attempt after another: short at first, since most outages are blips.
   unreachable: { floorMs: 500, baseMs: SECOND_MS, capMs: MINUTE_MS, attempts: null },
-  // Over a day in total: an answer that lags behind a renewal has caught up by then.
+  // Nine hours in total on average, 17 at most: an answer that lags behind a renewal has caught up by then.
   doubtful: { floorMs: 5 * MINUTE_MS, baseMs: 10 * MINUTE_MS, capMs: 6 * 60 * MINUTE_MS, attempts: 8 },
   // Soon, because one phone's foreign token can look like a wrong topic: another phone tells.
   first_probe: { floorMs: SECOND_MS, baseMs: 2 * SECOND_MS, capMs: 3 * SECOND_MS, attempts: null },

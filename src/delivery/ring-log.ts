@@ -3,11 +3,11 @@
 import type { Keyring } from "../keys/types.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { createQuietLog } from "../ops/quiet-log.ts";
 import type { DueNews, Queue, Ring } from "../store/types.ts";
 import { hintFor, reasonLabel, stallHint } from "./hints.ts";
 import type { Pause } from "./lane.ts";
 import type { Verdict } from "./outcome.ts";
-import { createQuietLog } from "./quiet-log.ts";
 
 export interface RingLogOptions {
   readonly keyring: Pick<Keyring, "logId">;

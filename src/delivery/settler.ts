@@ -2,9 +2,9 @@
 // not noted would be rung twice.
 import { isBellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
+import { createQuietLog } from "../ops/quiet-log.ts";
 import type { Ring, Settlement, Store } from "../store/types.ts";
 import type { RingFate } from "./lane.ts";
-import { createQuietLog } from "./quiet-log.ts";
 import type { Timer, Timers } from "./timers.ts";
 
 export interface SettlerOptions {

@@ -6,6 +6,8 @@ import type { NotificationResult } from "../ops/metrics.ts";
 import type { BadgeNews, Change, Folder, FolderKind, Reason, RegistrationState } from "../store/types.ts";
 import { UNHEARD } from "../store/unheard.ts";
 import { type Heard, type HeardEvents, learnInbox, newsFor, wakeReason } from "./meaning.ts";
+import type { RingsFor } from "./ring-folders.ts";
+import { asked, asksDue } from "./watch.ts";
 
 /** Why a POST got its answer, in fixed words for log lines. */
 export type VerdictWhy =
@@ -28,6 +30,10 @@ export interface Verdict {
   readonly durable: boolean;
   /** How many messages did not follow on the one heard before them. */
   readonly watermarkGaps: number;
+  /** Whether it shows that a subscription lives at this callback URL: also what cannot be used was sent by somebody. */
+  readonly lives: boolean;
+  /** Whether the phone is asked to subscribe again. */
+  readonly asks: boolean;
 }
 
 export interface Decision {
@@ -44,7 +50,13 @@ export interface Posted {
   readonly nowMs: number;
   /** False while rows may be missing on this node: then nothing is ended, whatever the rows say. */
   readonly mayEnd: boolean;
+  /** Whether a phone may be asked to subscribe again at this moment; else the watch over subscriptions comes to it. */
+  readonly mayAsk: boolean;
+  readonly rings: RingsFor;
 }
+
+// Nothing is wrong with a generation that was just heard, or was not heard of before.
+const SOUND = { failedAt: null, silentAt: null, asks: 0 } as const;
 
 // Exchange's own default, for a folder whose row has yet to arrive; the app's next PUT says the real one.
 const STATUS_FREQUENCY_MINUTES = 30;
@@ -62,11 +74,13 @@ export function decide(state: RegistrationState, posted: Posted): Decision {
       why: ending.why,
       durable: ends,
       watermarkGaps: 0,
+      lives: false,
+      asks: false,
     };
     return ends && ending.folder !== null ? { change: { folders: [ending.folder] }, result } : { result };
   }
   const folder = folderOf(state, capability);
-  if (heard === null) return wakeBlindly(state, folder, capability);
+  if (heard === null) return wakeBlindly(state, folder, posted);
   return listen(state, folder ?? freshFolder(capability), posted, heard);
 }
 
@@ -113,7 +127,8 @@ function findEnding(state: RegistrationState, posted: Posted): Ending | null {
 }
 
 /** A complete body that cannot be used: the phone is woken to look for itself, and nothing else changes. */
-function wakeBlindly(state: RegistrationState, folder: Folder | null, capability: Capability): Decision {
+function wakeBlindly(state: RegistrationState, folder: Folder | null, posted: Posted): Decision {
+  const { capability } = posted;
   const { generation } = capability;
   const stale =
     state.kind === "deleted" ||
@@ -121,59 +136,70 @@ function wakeBlindly(state: RegistrationState, folder: Folder | null, capability
       (folder === null
         ? state.registration.revision > generation
         : generation <= folder.endedGeneration || generation < folder.boundGeneration));
+  const kind = folder?.kind ?? guessKind(capability.folder);
+  const wakes = !stale && rings(state, posted, kind);
   const result: Verdict = {
     answer: "ok",
     metric: "malformed",
     why: "malformed",
-    durable: !stale,
+    durable: wakes,
     watermarkGaps: 0,
+    lives: !stale,
+    asks: false,
   };
-  if (stale) return { result };
-  const reason = wakeReason(folder?.kind ?? guessKind(capability.folder));
-  return { change: { reasons: [{ reason }] }, result };
+  return wakes ? { change: { reasons: [{ reason: wakeReason(kind) }] }, result } : { result };
 }
 
 /** Applies the messages, in order, to a folder whose subscription lives. */
 function listen(state: RegistrationState, stored: Folder, posted: Posted, heard: readonly Heard[]): Decision {
   const { capability, nowMs } = posted;
   const { generation } = capability;
-  let folder: Folder = generation > stored.generation ? { ...stored, generation } : stored;
+  let folder: Folder = generation > stored.generation ? { ...stored, generation, ...SOUND } : stored;
   let badge: BadgeNews | null = null;
   const reasons = new Map<string, { reason: Reason; folder?: string }>();
   let watermarkGaps = 0;
   let accepted = false;
   let duplicate = false;
+  let lives = false;
   // Whether nothing is to be noted but "heard again".
   let lazy = folder === stored && isStored(state, capability);
 
   for (const message of heard) {
     if (message.kind === "error") {
-      // An error proves no subscription alive: it binds nothing, so that an older one that works stays.
-      folder = { ...folder, failedAt: nowMs };
-      reasons.set("resubscribe", { reason: "resubscribe", folder: folder.name });
+      // An error proves no subscription alive: it binds nothing, so that an older one that works stays. Of an older
+      // one it says nothing new: the app has asked for another since.
       accepted = true;
       lazy = false;
+      if (generation === folder.generation) folder = { ...folder, failedAt: nowMs };
       continue;
     }
+    lives = true;
     if (folder.boundGeneration !== generation) folder = bind(folder, generation);
-    if (folder.folderMac === null && folder.kind === "inbox") folder = learn(folder, learnInbox(heard));
     const known = folder.subscriptionMac?.equals(message.subscriptionMac) === true;
+    if (folder.kind === "inbox" && isTaught(folder, known)) folder = learn(folder, learnInbox(heard));
     const repeated = known && sameMac(folder.watermarkMac, message.lastWatermarkMac);
     if (known && !repeated && isGap(folder, message)) watermarkGaps += 1;
-    lazy &&= message.heartbeat && known && folder.failedAt === null;
-    folder = note(folder, message, known, nowMs);
+    const noted = note(folder, message, known, generation, nowMs);
+    lazy &&= message.heartbeat && known && saysNothingNew(folder, noted);
+    folder = noted;
     if (message.heartbeat) continue;
     if (repeated) {
       duplicate = true;
       continue;
     }
     accepted = true;
+    if (!rings(state, posted, folder.kind)) continue;
     const news = newsFor(message, folder, nowMs);
     badge = news.badge ?? badge;
     if (news.reason !== null) reasons.set(news.reason, { reason: news.reason });
   }
   // A ring for new mail makes the app look at the inbox, whatever else changed there.
   if (reasons.has("mail")) reasons.delete("changed");
+  const asks = isAskedNow(state, posted, folder);
+  if (asks) {
+    reasons.set("resubscribe", { reason: "resubscribe", folder: folder.name });
+    folder = asked(folder, nowMs);
+  }
 
   const change: Change = {
     folders: [folder],
@@ -193,8 +219,23 @@ function listen(state: RegistrationState, stored: Folder, posted: Posted, heard:
           : "registration_missing",
       durable: !lazy,
       watermarkGaps,
+      lives,
+      asks,
     },
   };
+}
+
+/** Whether the phone is asked about this folder with this very commit: it has just failed, and it is the time to ask. */
+function isAskedNow(state: RegistrationState, posted: Posted, folder: Folder): boolean {
+  if (folder.failedAt !== posted.nowMs || !posted.mayAsk || !rings(state, posted, folder.kind)) return false;
+  const stored = state.kind === "deleted" ? [] : (state.folders ?? []);
+  const folders = [...stored.filter(({ name }) => name !== folder.name), folder];
+  return asksDue(folders, posted.nowMs).ask.includes(folder);
+}
+
+/** Whether phones are rung for such a folder. Whose app is not known yet is owed what it may want. */
+function rings(state: RegistrationState, posted: Posted, kind: FolderKind): boolean {
+  return state.kind !== "present" || posted.rings(state.registration.app, kind);
 }
 
 /** The first message of a generation. A learnt folder id goes: the app may have subscribed to another mailbox. */
@@ -204,24 +245,54 @@ function bind(folder: Folder, generation: number): Folder {
     boundGeneration: generation,
     subscriptionMac: null,
     watermarkMac: null,
+    serverMac: null,
     folderMac: folder.folderLearnt ? null : folder.folderMac,
     folderLearnt: false,
   };
+}
+
+/**
+ * Whether the inbox may be learnt from this message: while it is not known, and from another subscription than the one
+ * that was heard last. Were it learnt for good, somebody who once posted to a callback URL that he read in an event log
+ * would have taken the badge away.
+ */
+function isTaught({ folderMac, folderLearnt }: Folder, known: boolean): boolean {
+  return folderMac === null || (folderLearnt && !known);
 }
 
 function learn(folder: Folder, folderMac: Buffer | null): Folder {
   return folderMac === null ? folder : { ...folder, folderMac, folderLearnt: true };
 }
 
-/** Notes what was heard. A new SubscriptionId starts its own row of watermarks. */
-function note(folder: Folder, message: HeardEvents, known: boolean, nowMs: number): Folder {
+/**
+ * Notes what was heard. A new SubscriptionId starts its own row of watermarks. What is wrong with the newest generation
+ * is not mended by hearing an older one.
+ */
+function note(
+  folder: Folder,
+  message: HeardEvents,
+  known: boolean,
+  generation: number,
+  nowMs: number,
+): Folder {
   return {
     ...folder,
     subscriptionMac: message.subscriptionMac,
     watermarkMac: message.lastWatermarkMac ?? (known ? folder.watermarkMac : null),
     lastHeardAt: nowMs,
-    failedAt: null,
+    serverMac: message.serverMac,
+    ...(generation === folder.generation ? SOUND : {}),
   };
+}
+
+/** Whether only the time at which it was heard and the watermark differ. */
+function saysNothingNew(before: Folder, noted: Folder): boolean {
+  return (
+    before.failedAt === noted.failedAt &&
+    before.silentAt === noted.silentAt &&
+    before.asks === noted.asks &&
+    (before.serverMac === null ? noted.serverMac === null : sameMac(before.serverMac, noted.serverMac))
+  );
 }
 
 /** Whether something between the message heard before and this one was missed. */

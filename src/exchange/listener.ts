@@ -8,11 +8,13 @@ import type { Logger } from "../ops/log.ts";
 import type { Metrics, NotificationResult } from "../ops/metrics.ts";
 import type { RegistrationState, Store } from "../store/types.ts";
 import { BAD_REQUEST, NOT_FOUND, statusAnswer, UNAVAILABLE } from "./answer.ts";
-import { type Decision, decide, type Verdict } from "./decide.ts";
-import { type Heard, hear } from "./meaning.ts";
+import { type Decision, decide, type Posted, type Verdict } from "./decide.ts";
+import { type Heard, type HeardError, type HeardEvents, hear } from "./meaning.ts";
 import { type MalformedWhy, type ParseResult, parseNotification } from "./notification.ts";
+import type { RingsFor } from "./ring-folders.ts";
 import { createThrottle } from "./throttle.ts";
 import { createUnknownIds } from "./unknown-ids.ts";
+import type { Watcher } from "./watcher.ts";
 
 export interface ExchangeHandlerOptions {
   readonly store: Pick<Store, "submit" | "findSubscription">;
@@ -26,8 +28,11 @@ export interface ExchangeHandlerOptions {
   readonly log: Logger;
   readonly metrics: Pick<
     Metrics,
-    "notifications" | "answers" | "watermarkGaps" | "keyUnknown" | "unpatchedExchange"
+    "notifications" | "answers" | "watermarkGaps" | "keyUnknown" | "unpatchedExchange" | "resubscribeAsks"
   >;
+  /** Is told what was heard. */
+  readonly watcher: Pick<Watcher, "heard" | "mayAsk" | "asked">;
+  readonly rings: RingsFor;
   /** Wall time, epoch milliseconds. */
   readonly now: () => number;
   /** True while this node may lack rows: then no subscription is ended, whatever the rows say. */
@@ -96,8 +101,8 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
       case "valid": {
         const parsed = readBody(request);
         const heard = parsed.kind === "malformed" ? null : hear(parsed.messages, keyring);
-        const posted = { capability: check.capability, heard, nowMs: now(), mayEnd: mayEnd() };
-        const verdict = await submit(request, check.capability, (state) => decide(state, posted));
+        const posted = postedOn(check.capability, heard);
+        const verdict = await submit(request, posted, (state) => decide(state, posted));
         noteTrouble(request, check.capability, parsed, verdict);
         return { answer: statusAnswer(verdict.answer, verdict.durable), result: verdict.metric };
       }
@@ -137,8 +142,8 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
       log.debug({ correlationId: request.correlationId, answer }, "A SubscriptionId is unknown.");
       return unknownVerdict(answer);
     }
-    const posted = { capability: found, heard, nowMs: now(), mayEnd: mayEnd() };
-    const verdict = await submit(request, found, (state) =>
+    const posted = postedOn(found, heard);
+    const verdict = await submit(request, posted, (state) =>
       // It may have been noted elsewhere, or replaced, since it was looked up.
       isNoted(state, found.folder, subscriptionMac)
         ? decide(state, posted)
@@ -148,9 +153,15 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
     return verdict;
   }
 
+  function postedOn(capability: Capability, heard: readonly Heard[] | null): Posted {
+    const failure = heard?.find(isError);
+    const mayAsk = failure !== undefined && options.watcher.mayAsk(failure.serverMac);
+    return { capability, heard, nowMs: now(), mayEnd: mayEnd(), mayAsk, rings: options.rings };
+  }
+
   async function submit(
     request: HttpRequest,
-    capability: Capability,
+    { capability, heard }: Posted,
     decideOn: (state: RegistrationState) => Decision,
   ): Promise<Verdict> {
     const verdict = await store.submit<Verdict>({
@@ -159,6 +170,11 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
       origin: { correlationId: request.correlationId, receivedAtMs: request.receivedAtMs },
     });
     if (verdict.watermarkGaps > 0) metrics.watermarkGaps.inc(verdict.watermarkGaps);
+    if (verdict.asks) {
+      metrics.resubscribeAsks.inc({ state: "failed" });
+      options.watcher.asked(heard?.find(isError)?.serverMac ?? null);
+    }
+    if (verdict.lives) options.watcher.heard(capability, heard?.find(isEvents)?.serverMac ?? null);
     const fields = {
       correlationId: request.correlationId,
       registration: keyring.logId(capability.registrationId),
@@ -193,7 +209,9 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
     } else if (failure?.kind === "error") {
       log.warn(
         { ...fields, responseCode: failure.responseCode },
-        "Exchange lost a subscription: the app is asked to subscribe again.",
+        verdict.asks
+          ? "Exchange lost a subscription: the app is asked to subscribe again."
+          : "Exchange lost a subscription; the app was asked to subscribe again a while ago, or is later.",
       );
     }
   }
@@ -209,6 +227,14 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
   }
 
   return handle;
+}
+
+function isEvents(message: Heard): message is HeardEvents {
+  return message.kind === "events";
+}
+
+function isError(message: Heard): message is HeardError {
+  return message.kind === "error";
 }
 
 function readBody(request: HttpRequest): ParseResult {
@@ -243,5 +269,13 @@ function isNoted(state: RegistrationState, folderName: string, subscriptionMac: 
 }
 
 function unknownVerdict(answer: "ok" | "unsubscribe"): Verdict {
-  return { answer, metric: "unknown", why: "subscription_unknown", durable: false, watermarkGaps: 0 };
+  return {
+    answer,
+    metric: "unknown",
+    why: "subscription_unknown",
+    durable: false,
+    watermarkGaps: 0,
+    lives: false,
+    asks: false,
+  };
 }

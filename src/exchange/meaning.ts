@@ -3,6 +3,7 @@
 import type { Keyring } from "../keys/types.ts";
 import type { BadgeNews, Folder, Reason } from "../store/types.ts";
 import type { EventsMessage, ResponseMessage } from "./notification.ts";
+import { serverName } from "./server-name.ts";
 
 /** The last unread count that a message gives for one folder. */
 export interface FolderCount {
@@ -16,6 +17,8 @@ export interface FolderCount {
 export interface HeardEvents {
   readonly kind: "events";
   readonly subscriptionMac: Buffer;
+  /** Of the Exchange server's name in the SubscriptionId, null if it names none. */
+  readonly serverMac: Buffer | null;
   readonly previousWatermarkMac: Buffer | null;
   /** Of the last event that has one. With the subscription it names this delivery. */
   readonly lastWatermarkMac: Buffer | null;
@@ -33,6 +36,7 @@ export interface HeardError {
   readonly kind: "error";
   readonly responseCode: string;
   readonly subscriptionMac: Buffer | null;
+  readonly serverMac: Buffer | null;
 }
 
 export type Heard = HeardEvents | HeardError;
@@ -52,8 +56,14 @@ export function hear(messages: readonly ResponseMessage[], keyring: Pick<Keyring
     if (message.kind === "events") return hearEvents(message, keyring, folderMac);
     const { subscriptionId, responseCode } = message;
     const subscriptionMac = subscriptionId === null ? null : keyring.mac("subscription", subscriptionId);
-    return { kind: "error", responseCode, subscriptionMac };
+    const serverMac = subscriptionId === null ? null : serverMacOf(subscriptionId, keyring);
+    return { kind: "error", responseCode, subscriptionMac, serverMac };
   });
+}
+
+function serverMacOf(subscriptionId: string, keyring: Pick<Keyring, "mac">): Buffer | null {
+  const name = serverName(subscriptionId);
+  return name === null ? null : keyring.mac("server", name);
 }
 
 function hearEvents(
@@ -84,6 +94,7 @@ function hearEvents(
   return {
     kind: "events",
     subscriptionMac: keyring.mac("subscription", message.subscriptionId),
+    serverMac: serverMacOf(message.subscriptionId, keyring),
     previousWatermarkMac: previousWatermark === null ? null : keyring.mac("watermark", previousWatermark),
     lastWatermarkMac: lastWatermark === null ? null : keyring.mac("watermark", lastWatermark),
     heartbeat,

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { missingDirectory } from "../config/directories.ts";
 import { BellError } from "../errors.ts";
 
 /** Checked contents of a key file. */
@@ -32,9 +33,11 @@ export function generateKeys(now: number): KeyFile {
 
 /**
  * Writes a new key file, mode 0600, synced to the disk before it returns. Never overwrites.
- * @throws `secret_unreadable` if it exists or cannot be written
+ * @throws `keys_path` if its directory does not exist, `secret_unreadable` if it exists or cannot be written
  */
 export function writeKeyFile(path: string, keys: KeyFile): void {
+  const missing = missingDirectory("key file", path);
+  if (missing !== null) throw new BellError("keys_path", missing);
   const text = JSON.stringify(
     {
       format: FORMAT,

@@ -1,5 +1,12 @@
 // Sealing, keyed hashes and deterministic ids, all derived from the key file. Key material stays in this room.
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
 import { BellError } from "../errors.ts";
 import { decodeCapability, encodeCapability } from "./capability.ts";
 import type { KeyFile } from "./key-file.ts";
@@ -12,11 +19,13 @@ const TAG_BYTES = 16;
 const KEY_ID_BYTES = 4;
 const SEAL_FORMAT = 1;
 const SEAL_HEADER_BYTES = 1 + KEY_ID_BYTES + NONCE_BYTES;
+const MARKED = "inboxbell database";
 
 interface DerivedKey {
   readonly id: Buffer;
   readonly seal: Buffer;
   readonly capability: Buffer;
+  readonly mark: Buffer;
 }
 
 function derive(secret: Buffer, purpose: string): Buffer {
@@ -38,6 +47,7 @@ export function createKeyring(file: KeyFile): Keyring {
       id: Buffer.from(key.id, "hex"),
       seal: derive(key.secret, "seal"),
       capability: derive(key.secret, "capability"),
+      mark: derive(key.secret, "database mark"),
     });
   }
   const found = keys.get(file.current);
@@ -59,12 +69,16 @@ export function createKeyring(file: KeyFile): Keyring {
     "log",
   ];
   const macKeys = new Map<string, Buffer>();
-  for (const purpose of [...purposes, "uuid"]) macKeys.set(purpose, derive(file.lookup, `mac ${purpose}`));
+  for (const purpose of [...purposes, "uuid", "database"])
+    macKeys.set(purpose, derive(file.lookup, `mac ${purpose}`));
   const macKey = (purpose: string): Buffer => {
     const key = macKeys.get(purpose);
     if (key === undefined) throw new BellError("internal", `No key is derived for ${purpose}.`);
     return key;
   };
+
+  // Under both kinds of key: rows are found by the one and opened with the other.
+  const proof = ({ mark }: DerivedKey): Buffer => hmac(mark, hmac(macKey("database"), MARKED));
 
   return {
     seal(plain, rowId, column) {
@@ -116,6 +130,16 @@ export function createKeyring(file: KeyFile): Keyring {
         const key = keys.get(keyId);
         return key === undefined ? null : hmac(key.capability, signed);
       });
+    },
+
+    databaseMark: () => `${current.id.toString("hex")}:${proof(current).toString("base64url")}`,
+
+    wrote(mark) {
+      const [keyId = "", proven = ""] = mark.split(":");
+      const key = keys.get(keyId);
+      if (key === undefined) return false;
+      const [expected, given] = [proof(key), Buffer.from(proven, "base64url")];
+      return expected.length === given.length && timingSafeEqual(expected, given);
     },
 
     uuidFrom(...parts) {

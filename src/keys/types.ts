@@ -42,4 +42,8 @@ export interface Keyring {
   checkCapability(segment: string): CapabilityCheck;
   /** A lower-case UUID made from the parts, the same one for the same parts (used for apns-id). */
   uuidFrom(...parts: readonly string[]): string;
+  /** A text to be kept in a database, by which `wrote` knows that it was written with these keys. Tells nothing of them. */
+  databaseMark(): string;
+  /** Whether a database with this mark was written with a key that this key file has, be it an older one. */
+  wrote(mark: string): boolean;
 }

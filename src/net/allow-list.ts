@@ -1,15 +1,10 @@
 // Which addresses may connect: CIDR blocks and single addresses, IPv4, IPv6 and IPv4 written as IPv6.
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { BellError } from "../errors.ts";
+import { plainAddress } from "./address.ts";
 
-// RFC 4291, 2.5.5.2: how a dual-stack socket shows an IPv4 client. The prefix covers the first 96 bits.
-const MAPPED = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
+// The prefix of an IPv4 address written as IPv6 covers the first 96 bits.
 const MAPPED_BITS = 96;
-
-/** An address as people write it: IPv4 clients of a dual-stack socket without their prefix. */
-export function plainAddress(address: string): string {
-  return MAPPED.exec(address)?.[1] ?? address;
-}
 
 /** Whether an address (as `plainAddress` gives it) may connect. */
 export type AllowList = (address: string) => boolean;
@@ -41,4 +36,13 @@ function addEntry(list: BlockList, entry: string): void {
     );
   }
   list.addSubnet(address, prefix, isFour ? "ipv4" : "ipv6");
+}
+
+/**
+ * Which addresses are proxies whose word on the client's address is believed.
+ * @param entries as those of an allow list; empty trusts nobody
+ * @throws BellError config_invalid for an entry that is neither an address nor a block
+ */
+export function createTrustList(entries: readonly string[]): AllowList {
+  return entries.length === 0 ? () => false : createAllowList(entries);
 }

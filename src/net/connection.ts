@@ -6,9 +6,11 @@ import type { Logger } from "../ops/log.ts";
 import { CONTINUE, headOnly, isFixed, isHangup, renderAnswer } from "./answer.ts";
 import { firstFrame } from "./labels.ts";
 import type { ListenerName } from "./limits.ts";
+import type { Held } from "./places.ts";
 import type { RefusalReason } from "./refusals.ts";
-import { type ReaderRules, RequestReader } from "./request-reader.ts";
+import { type ReaderRules, RequestReader, type Sender } from "./request-reader.ts";
 import { ShapeError } from "./shape.ts";
+import type { SocketUser } from "./socket-user.ts";
 import type { Answer, FixedAnswer, HttpRequest, RequestHandler } from "./types.ts";
 
 /** What all connections of a listener share. */
@@ -30,6 +32,9 @@ export interface ConnectionOwner extends ReaderRules {
   refusalAnswer(status: number): FixedAnswer;
   /** An answer was given here, by no handler. */
   answeredHere(status: number): void;
+  /** Counts a request of a trusted proxy as one of its client's connections; false when that has too many. */
+  enter(connection: Connection, address: string): boolean;
+  leave(connection: Connection, address: string): void;
   closed(connection: Connection): void;
 }
 
@@ -50,26 +55,38 @@ type State =
 const ONE_WRITE_BYTES = 4096;
 const NOTHING: Buffer = Buffer.alloc(0);
 
-export class Connection {
+// The client, or the proxy before it, may try again at once.
+const TOO_MANY = 503;
+
+export class Connection implements Held, SocketUser {
   readonly address: string;
   /** Monotonic time at which `expire` is due. */
   deadlineAt: number;
   private readonly owner: ConnectionOwner;
-  private readonly socket: Socket<Connection>;
+  private readonly socket: Socket<SocketUser>;
+  private readonly isProxy: boolean;
   private readonly reader: RequestReader;
   private state: State;
   private answered = 0;
   private unsent = NOTHING;
   private closesAfterAnswer = false;
   private correlationId = "";
+  /** The client whose request a proxy passes on at the moment. */
+  private entered: string | null = null;
 
-  constructor(owner: ConnectionOwner, socket: Socket<Connection>, address: string, isAllowed: boolean) {
+  /** @param arrivedAt monotonic, when the connection was made: the handshake's time counts from then */
+  constructor(owner: ConnectionOwner, socket: Socket<SocketUser>, sender: Sender, arrivedAt: number) {
     this.owner = owner;
     this.socket = socket;
-    this.address = address;
-    this.reader = new RequestReader(owner, isAllowed);
+    this.address = sender.address;
+    this.isProxy = sender.isProxy;
+    this.reader = new RequestReader(owner, sender);
     this.state = owner.tls ? "handshake" : "idle";
-    this.deadlineAt = owner.now() + (owner.tls ? owner.limits.handshakeMs : owner.limits.headersMs);
+    this.deadlineAt = arrivedAt + (owner.tls ? owner.limits.handshakeMs : owner.limits.headersMs);
+  }
+
+  get canYield(): boolean {
+    return this.state !== "answering" && this.state !== "writing";
   }
 
   // What the socket reports
@@ -137,6 +154,7 @@ export class Connection {
     if (this.state === "closed") return;
     this.state = "closed";
     this.reader.release();
+    this.leave();
     this.unsent = NOTHING;
     this.owner.closed(this);
   }
@@ -201,6 +219,7 @@ export class Connection {
     const { reader } = this;
     try {
       reader.feed(bytes);
+      if (this.isProxy && reader.head !== null && this.entered === null) this.enterFor(reader.address);
     } catch (error) {
       this.refuse(error);
       return;
@@ -213,9 +232,23 @@ export class Connection {
     }
   }
 
+  private enterFor(client: string): void {
+    // Its own requests, a monitor's for example.
+    if (client === this.address) return;
+    if (!this.owner.enter(this, client)) {
+      throw new ShapeError(TOO_MANY, "too many requests of one client", "address_connections");
+    }
+    this.entered = client;
+  }
+
+  private leave(): void {
+    if (this.entered !== null) this.owner.leave(this, this.entered);
+    this.entered = null;
+  }
+
   private refuse(error: unknown): void {
     const known = error instanceof ShapeError ? error : new ShapeError(500, "parser");
-    this.owner.refused(known.why, this.address);
+    this.owner.refused(known.why, this.reader.address);
     if (known.status === 0 || !this.reader.mayBeAnswered) {
       this.abandon();
       return;
@@ -241,7 +274,7 @@ export class Connection {
       headers: head.headers,
       body: reader.body,
       oversize: reader.isOversize,
-      remoteAddress: this.address,
+      remoteAddress: reader.address,
       correlationId: this.correlationId,
       receivedAtMs: owner.now(),
     };
@@ -346,12 +379,13 @@ export class Connection {
   }
 
   private startOver(): void {
+    this.leave();
     this.reader.next();
     this.enter("idle", this.owner.limits.keepAliveMs);
   }
 
   private drop(why: RefusalReason): void {
-    this.owner.refused(why, this.address);
+    this.owner.refused(why, this.reader.address);
     this.abandon();
   }
 

@@ -10,7 +10,7 @@ export type ListenerName = "exchange" | "registration" | "admin";
 export type OversizePolicy = "drain" | "refuse";
 
 export interface Limits {
-  /** From the connection's arrival to the end of its TLS handshake. */
+  /** From the connection's arrival to the end of its TLS handshake, the PROXY protocol's header included. */
   readonly handshakeMs: number;
   /** From the handshake (or a later request's first byte) to the end of the header section. */
   readonly headersMs: number;
@@ -39,6 +39,8 @@ export interface Limits {
   readonly bufferedBytes: number;
   readonly connections: number;
   readonly connectionsPerAddress: number;
+  /** Of addresses that are not in the allow list, all together: they may ask for health only. */
+  readonly strangers: number;
 }
 
 export interface Profile {
@@ -82,6 +84,8 @@ const COMMON: Limits = {
   connections: 4096,
   // Generous, since a gateway or load balancer puts all its clients behind one address.
   connectionsPerAddress: 512,
+  // Load balancers' monitors need a few. The rest is room that strangers cannot take from those who are allowed.
+  strangers: 128,
 };
 
 /** What each listener uses unless its options say otherwise. */

@@ -1,16 +1,22 @@
 // A listener: accepts connections within its limits, looks after their deadlines, and stops without losing requests.
 import { randomBytes } from "node:crypto";
-import type { Socket, TCPSocketListener, TLSOptions } from "bun";
+import type { Socket, SocketHandler, TCPSocketListener, TLSOptions } from "bun";
 import { BellError } from "../errors.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { createAllowList, plainAddress } from "./allow-list.ts";
+import { plainAddress } from "./address.ts";
+import { createAllowList, createTrustList } from "./allow-list.ts";
 import { bareAnswer } from "./answer.ts";
+import { Arrival, type ArrivalOwner } from "./arrival.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
+import { clientAddress } from "./forwarded.ts";
 import { correlationIds, httpDate } from "./labels.ts";
 import { type Limits, type ListenerName, type OversizePolicy, PROFILES } from "./limits.ts";
+import { createPlaces, type Held, type Rank } from "./places.ts";
 import { createRefusals } from "./refusals.ts";
-import { replaceIdentity, serverTls, type TlsIdentity } from "./tls.ts";
+import { createRequestRate, type RequestRate } from "./request-rate.ts";
+import type { SocketUser } from "./socket-user.ts";
+import { checkIdentity, replaceIdentity, serverTls, type TlsIdentity, upgradeToTls } from "./tls.ts";
 import type { FixedAnswer, RequestHandler } from "./types.ts";
 
 export interface ListenerOptions {
@@ -22,6 +28,12 @@ export interface ListenerOptions {
   readonly tls: Pick<TlsIdentity, "certificate" | "key"> | null;
   /** CIDR blocks and addresses that may connect, to begin with; empty allows every address. */
   readonly allow: readonly string[];
+  /** Proxies that are believed whom they pass on: `X-Forwarded-For`, and the PROXY protocol if it is on. */
+  readonly trustedProxies?: readonly string[];
+  /** Whether trusted proxies begin every connection with the PROXY protocol's header; they have to, then. */
+  readonly proxyProtocol?: boolean;
+  /** How many requests of one kind are let through; none is counted unless set. */
+  readonly requestRate?: RequestRate;
   readonly handler: RequestHandler;
   /** Exact paths that are answered by `healthHandler`, whoever asks. */
   readonly healthPaths: readonly string[];
@@ -61,12 +73,20 @@ export interface Listener {
    * @throws BellError config_invalid for a wrong list; nothing has changed then
    */
   setAllow(allow: readonly string[]): void;
+  /**
+   * New connections are held against this list.
+   * @throws BellError config_invalid for a wrong list; nothing has changed then
+   */
+  setTrustedProxies(trustedProxies: readonly string[]): void;
   /** Open connections. */
   readonly connections: number;
 }
 
 // A client that has connected but sent nothing by the time of a stop: long enough for a packet on its way.
 const STOP_SILENT_MS = 1000;
+
+// For too many requests of one kind: Exchange and proxies understand it as "again, shortly".
+const TOO_MANY = 503;
 
 /** Makes a listener; nothing happens before `start`. Throws config_invalid for a wrong allow list. */
 export function createListener(options: ListenerOptions): Listener {
@@ -76,13 +96,25 @@ export function createListener(options: ListenerOptions): Listener {
   const now = options.now ?? (() => performance.now());
   let identity = options.tls;
   let isAllowed = createAllowList(options.allow);
+  let isTrusted = createTrustList(options.trustedProxies ?? []);
+  const proxyProtocol = options.proxyProtocol === true;
   const refusals = createRefusals(name, log, options.metrics, now);
-  const connections = new Set<Connection>();
-  const perAddress = new Map<string, number>();
-  let server: TCPSocketListener<Connection> | null = null;
+  const places = createPlaces(limits, refusals.count);
+  const refusalAnswer = options.refusalAnswer ?? bareAnswer;
+  let server: TCPSocketListener<SocketUser> | null = null;
   let timer: ReturnType<typeof setInterval> | null = null;
   let stopping = false;
   let onEmpty: (() => void) | null = null;
+
+  function answeredHere(status: number): void {
+    // The metric is about Exchange; what its handler answers is counted there.
+    if (name === "exchange") options.metrics.answers.inc({ status });
+  }
+
+  function closed(held: Held): void {
+    places.remove(held);
+    if (places.size === 0) onEmpty?.();
+  }
 
   const owner: ConnectionOwner = {
     name,
@@ -90,9 +122,23 @@ export function createListener(options: ListenerOptions): Listener {
     limits,
     chunked: options.chunked ?? profile.chunked,
     oversize: options.oversizePolicy ?? profile.oversize,
-    handler: options.handler,
+    handler:
+      options.requestRate === undefined
+        ? options.handler
+        : createRequestRate({
+            rate: options.requestRate,
+            handler: options.handler,
+            now,
+            refuse(request) {
+              refusals.count("rate", request.remoteAddress);
+              answeredHere(TOO_MANY);
+              return refusalAnswer(TOO_MANY);
+            },
+          }),
     healthHandler: options.healthHandler,
     healthPaths: new Set(options.healthPaths),
+    isAllowed: (address) => isAllowed(address),
+    clientOf: (proxy, forwardedFor) => clientAddress(proxy, forwardedFor, isTrusted),
     log,
     get stopping() {
       return stopping;
@@ -102,68 +148,107 @@ export function createListener(options: ListenerOptions): Listener {
     correlationId: correlationIds(options.random ?? randomBytes),
     bufferedBytes: 0,
     refused: refusals.count,
-    refusalAnswer: options.refusalAnswer ?? bareAnswer,
-    answeredHere(status) {
-      // The metric is about Exchange; what its handler answers is counted there.
-      if (name === "exchange") options.metrics.answers.inc({ status });
-    },
-    closed(connection) {
-      connections.delete(connection);
-      const left = (perAddress.get(connection.address) ?? 1) - 1;
-      if (left === 0) perAddress.delete(connection.address);
-      else perAddress.set(connection.address, left);
-      if (connections.size === 0) onEmpty?.();
-    },
+    refusalAnswer,
+    answeredHere,
+    enter: places.enter,
+    leave: places.leave,
+    closed,
   };
 
-  // The data of a socket that was turned away at once is never set, hence the question marks below.
-  type MaybeSocket = Socket<Connection | undefined>;
+  const arrivals: ArrivalOwner = { limits, now, refused: refusals.count, pass, closed };
 
-  function accept(socket: Socket<Connection>): void {
+  // The data of a socket that was turned away at once is never set, hence the question marks below.
+  type MaybeSocket = Socket<SocketUser | undefined>;
+
+  const handlers: SocketHandler<SocketUser> = {
+    open: accept,
+    handshake: (socket: MaybeSocket, isDone) => socket.data?.onHandshake(isDone),
+    data: (socket: MaybeSocket, bytes) => socket.data?.onData(bytes),
+    drain: (socket: MaybeSocket) => socket.data?.onDrain(),
+    end: (socket: MaybeSocket) => socket.data?.onPeerEnd(),
+    close: (socket: MaybeSocket) => socket.data?.onClose(),
+    error: (socket: MaybeSocket) => socket.data?.abandon(),
+  };
+
+  function rankOf(address: string): Rank {
+    if (isTrusted(address)) return "proxy";
+    return isAllowed(address) ? "client" : "stranger";
+  }
+
+  /** Whether there is room for a connection; if not, it was counted as refused. */
+  function hasRoom(address: string, rank: Rank): boolean {
+    const why = places.makeRoom(address, rank);
+    if (why !== null) refusals.count(why, address);
+    return why === null;
+  }
+
+  function accept(socket: Socket<SocketUser>): void {
     const address = plainAddress(socket.remoteAddress);
-    const count = perAddress.get(address) ?? 0;
-    const isFull = connections.size >= limits.connections;
-    if (isFull || count >= limits.connectionsPerAddress) {
-      refusals.count(isFull ? "connections" : "address_connections", address);
+    const rank = rankOf(address);
+    if (!hasRoom(address, rank)) {
       socket.terminate();
       return;
     }
-    perAddress.set(address, count + 1);
-    const connection = new Connection(owner, socket, address, isAllowed(address));
+    if (proxyProtocol) {
+      const arrival = new Arrival(arrivals, socket, address, rank === "proxy");
+      socket.data = arrival;
+      places.add(arrival, rank);
+    } else {
+      connect(socket, address, rank, now());
+    }
+  }
+
+  function connect(socket: Socket<SocketUser>, address: string, rank: Rank, arrivedAt: number): Connection {
+    const sender = { address, isAllowed: isAllowed(address), isProxy: rank === "proxy" };
+    const connection = new Connection(owner, socket, sender, arrivedAt);
     socket.data = connection;
-    connections.add(connection);
+    places.add(connection, rank);
+    return connection;
+  }
+
+  function pass(arrival: Arrival, address: string, rest: Buffer): void {
+    const { socket, arrivedAt } = arrival;
+    places.remove(arrival);
+    const rank = rankOf(address);
+    if (!hasRoom(address, rank)) {
+      socket.terminate();
+      if (places.size === 0) onEmpty?.();
+      return;
+    }
+    if (identity === null) {
+      const connection = connect(socket, address, rank, arrivedAt);
+      if (rest.length > 0) connection.onData(rest);
+      return;
+    }
+    const open = (secured: Socket<SocketUser>) => void connect(secured, address, rank, arrivedAt);
+    if (!upgradeToTls(socket, identity, rest, { ...handlers, open })) socket.terminate();
   }
 
   function checkDeadlines(): void {
     const at = now();
-    for (const connection of connections) {
-      if (connection.deadlineAt <= at) connection.expire();
+    for (const held of places.all()) {
+      if (held.deadlineAt <= at) held.expire();
     }
   }
 
-  function listen(): TCPSocketListener<Connection> {
-    const tls: TLSOptions | null = identity === null ? null : serverTls(identity);
-    return Bun.listen<Connection>({
+  function listen(): TCPSocketListener<SocketUser> {
+    if (proxyProtocol && identity !== null) checkIdentity(identity);
+    // With the PROXY protocol TLS begins after its header. Everywhere else the socket does it by itself: that is
+    // quicker by a fifth of what a connection costs.
+    const tls: TLSOptions | null = identity === null || proxyProtocol ? null : serverTls(identity);
+    return Bun.listen<SocketUser>({
       hostname: options.address,
       port: options.port,
       // A client may close its side before it has read the answer.
       allowHalfOpen: true,
       ...(tls === null ? {} : { tls }),
-      socket: {
-        open: accept,
-        handshake: (socket: MaybeSocket, isDone) => socket.data?.onHandshake(isDone),
-        data: (socket: MaybeSocket, bytes) => socket.data?.onData(bytes),
-        drain: (socket: MaybeSocket) => socket.data?.onDrain(),
-        end: (socket: MaybeSocket) => socket.data?.onPeerEnd(),
-        close: (socket: MaybeSocket) => socket.data?.onClose(),
-        error: (socket: MaybeSocket) => socket.data?.abandon(),
-      },
+      socket: handlers,
     });
   }
 
   return {
     get connections() {
-      return connections.size;
+      return places.size;
     },
 
     async start() {
@@ -181,7 +266,8 @@ export function createListener(options: ListenerOptions): Listener {
     setTls(next) {
       if (identity === null) throw new BellError("tls_invalid", `The ${name} listener speaks no TLS.`);
       try {
-        if (server !== null) replaceIdentity(server, next);
+        if (proxyProtocol) checkIdentity(next);
+        else if (server !== null) replaceIdentity(server, next);
       } catch (error) {
         throw tlsError(name, error);
       }
@@ -192,15 +278,19 @@ export function createListener(options: ListenerOptions): Listener {
       isAllowed = createAllowList(allow);
     },
 
+    setTrustedProxies(trustedProxies) {
+      isTrusted = createTrustList(trustedProxies);
+    },
+
     async stop(graceMs) {
       if (server === null) return;
       stopping = true;
       server.stop(false);
       server = null;
       const silentUntil = now() + Math.min(graceMs, STOP_SILENT_MS);
-      for (const connection of [...connections]) connection.wind(silentUntil);
-      if (connections.size > 0) await emptyWithin(graceMs);
-      for (const connection of [...connections]) connection.abandon();
+      for (const held of places.all()) held.wind(silentUntil);
+      if (places.size > 0) await emptyWithin(graceMs);
+      for (const held of places.all()) held.abandon();
       if (timer !== null) clearInterval(timer);
       timer = null;
     },

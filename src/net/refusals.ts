@@ -8,6 +8,8 @@ export type RefusalReason =
   | "connections"
   | "address_connections"
   | "allow"
+  | "proxy_protocol"
+  | "rate"
   | "handshake"
   | "handshake_time"
   | "headers_time"
@@ -22,9 +24,12 @@ export type RefusalReason =
 const QUIET_MS = 60_000;
 
 const TEXT: Readonly<Record<RefusalReason, string>> = {
-  connections: "Connections were closed: there are as many as the listener holds.",
-  address_connections: "Connections were closed: one address has as many as it may have.",
+  connections: "Connections were closed: there were as many as the listener holds.",
+  address_connections: "Connections were closed: one address had as many as it may have.",
   allow: "Connections were closed: their address is not in the listener's allow list.",
+  proxy_protocol:
+    "Connections were closed: what a trusted proxy must send first was missing or wrong, or came from another.",
+  rate: "Requests were refused: there were too many of one kind from one client.",
   handshake: "TLS handshakes failed.",
   handshake_time: "Connections were closed: the TLS handshake took too long.",
   headers_time: "Connections were closed: no complete request header arrived in time.",

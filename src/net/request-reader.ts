@@ -5,19 +5,36 @@ import type { Limits, OversizePolicy } from "./limits.ts";
 import { type ParserEvents, RequestParser } from "./request-parser.ts";
 import { CHUNKED, type RequestHead, type RequestLine, ShapeError } from "./shape.ts";
 
+// What a path that does not exist gets: Exchange must never be challenged (401, 403, 407).
+const NOT_FOUND = 404;
+
 /** What the readers of a listener share. */
 export interface ReaderRules {
   readonly limits: Limits;
   readonly chunked: boolean;
   readonly oversize: OversizePolicy;
   readonly healthPaths: ReadonlySet<string>;
+  /** Whether an address is in the allow list. */
+  isAllowed(address: string): boolean;
+  /** The client of a request that a trusted proxy passes on. */
+  clientOf(proxy: string, forwardedFor: string | undefined): string;
   /** Body bytes held by all connections; readers keep it up to date. */
   bufferedBytes: number;
 }
 
+/** Who sends the requests of a connection. */
+export interface Sender {
+  readonly address: string;
+  /** Whether the address may ask for more than health. */
+  readonly isAllowed: boolean;
+  /** A trusted proxy: each request tells whose it is. */
+  readonly isProxy: boolean;
+}
+
 export class RequestReader implements ParserEvents {
   private readonly rules: ReaderRules;
-  private readonly isAllowed: boolean;
+  private readonly sender: Sender;
+  private isAllowed: boolean;
   private readonly parser: RequestParser;
   private readonly buffer = new BodyBuffer();
   private bodyBytes = 0;
@@ -29,10 +46,14 @@ export class RequestReader implements ParserEvents {
   /** The body is larger than what is kept; it is read and thrown away. */
   isOversize = false;
 
-  /** @param isAllowed whether the client's address may ask for more than health */
-  constructor(rules: ReaderRules, isAllowed: boolean) {
+  /** The client's address: the sender's, or what a trusted proxy said. */
+  address: string;
+
+  constructor(rules: ReaderRules, sender: Sender) {
     this.rules = rules;
-    this.isAllowed = isAllowed;
+    this.sender = sender;
+    this.isAllowed = sender.isAllowed;
+    this.address = sender.address;
     this.parser = new RequestParser(rules, this);
   }
 
@@ -46,9 +67,12 @@ export class RequestReader implements ParserEvents {
     return this.parser.surplus;
   }
 
-  /** Whether the client gets answers at all: its address is allowed, or it asks for health. */
+  /**
+   * Whether there are answers at all: the client's address is allowed, or it asks for health. A proxy always gets one,
+   * since it would take a closed connection for a fault of this node and could stop using it.
+   */
   get mayBeAnswered(): boolean {
-    return this.isAllowed || this.isHealth;
+    return this.isAllowed || this.isHealth || this.sender.isProxy;
   }
 
   /** The body, as far as it is kept. */
@@ -69,6 +93,7 @@ export class RequestReader implements ParserEvents {
     this.isHealth = false;
     this.isOversize = false;
     this.bodyBytes = 0;
+    this.address = this.sender.address;
   }
 
   /** Gives the body's memory back. */
@@ -86,8 +111,10 @@ export class RequestReader implements ParserEvents {
   onHead(head: RequestHead): void {
     const { limits, oversize } = this.rules;
     const length = head.contentLength;
-    if (!this.isAllowed && length !== 0) {
-      throw new ShapeError(0, "a body from an address that is not allowed", "allow");
+    if (this.sender.isProxy) this.readClient(head);
+    if (!this.isAllowed && (length !== 0 || !this.isHealth)) {
+      const status = this.sender.isProxy ? NOT_FOUND : 0;
+      throw new ShapeError(status, "more than health from an address that is not allowed", "allow");
     }
     if (length > limits.bodyBytes) {
       if (oversize === "refuse") throw new ShapeError(413, "body too large", "oversize");
@@ -95,6 +122,12 @@ export class RequestReader implements ParserEvents {
       this.isOversize = true;
     }
     this.head = head;
+  }
+
+  private readClient(head: RequestHead): void {
+    const { rules, sender } = this;
+    this.address = rules.clientOf(sender.address, head.headers.get("x-forwarded-for"));
+    this.isAllowed = rules.isAllowed(this.address);
   }
 
   onBody(piece: Buffer): void {

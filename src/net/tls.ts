@@ -3,7 +3,8 @@
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext, createServer, type SecureVersion } from "node:tls";
-import type { SocketListener } from "bun";
+import type { Socket, SocketHandler, SocketListener, TLSOptions } from "bun";
+import { incompleteChain } from "../config/chain.ts";
 import type { TlsFiles } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 
@@ -17,6 +18,8 @@ export interface TlsIdentity {
   readonly expiresAt: number;
   /** A sentence for the log if the certificate is not in date, or null. */
   readonly outOfDate: string | null;
+  /** A sentence for the log if the file leaves out an authority that clients may need, or null. */
+  readonly incomplete: string | null;
   /** For people: `CN=bell.corp.example`. */
   readonly subject: string;
 }
@@ -77,6 +80,45 @@ export function replaceIdentity<Data>(
   holder.setSecureContext(contextOptions(identity));
 }
 
+/** Throws what OpenSSL has against a certificate or key. */
+export function checkIdentity(identity: Pick<TlsIdentity, "certificate" | "key">): void {
+  createSecureContext(contextOptions(identity));
+}
+
+// What Bun 1.4.5 takes and its types do not tell; its own node:tls relies on it.
+interface ServerUpgrade<Data> {
+  readonly isServer: true;
+  readonly tls: TLSOptions;
+  readonly initialData?: Buffer;
+  readonly socket: SocketHandler<Data>;
+}
+interface Upgradable<Data> {
+  upgradeTLS(options: ServerUpgrade<Data>): [raw: Socket<Data>, tls: Socket<Data>] | undefined;
+}
+
+/**
+ * Begins TLS, as a server, on a socket that was accepted without. Bun keeps one context for equal options, so sessions
+ * are resumed as on a socket that does TLS by itself.
+ * @param rest the client's first bytes, read already
+ * @param handlers of the TLS socket; `open` is called before this returns, and the plain socket must be left alone
+ * @returns false if the socket could not be taken over
+ */
+export function upgradeToTls<Data>(
+  socket: Socket<Data>,
+  identity: Pick<TlsIdentity, "certificate" | "key">,
+  rest: Buffer,
+  handlers: SocketHandler<Data>,
+): boolean {
+  const upgradable = socket as unknown as Upgradable<Data>;
+  const upgraded = upgradable.upgradeTLS({
+    isServer: true,
+    tls: serverTls(identity),
+    ...(rest.length === 0 ? {} : { initialData: rest }),
+    socket: handlers,
+  });
+  return upgraded !== undefined;
+}
+
 // Any access for others. The group may read: the service's own group, or that of the certificate tool.
 const OTHERS = 0o007;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
@@ -101,7 +143,8 @@ export function loadTls(
       `The TLS key file ${files.key} can be read or changed by other users. Run: chmod 0600 ${files.key}`,
     );
   }
-  const leaf = readChain(certificate, files.certificate);
+  const chain = readChain(certificate, files.certificate);
+  const [leaf] = chain;
   if (!leaf.checkPrivateKey(readKey(key, files.key))) {
     throw new BellError(
       "tls_invalid",
@@ -113,13 +156,14 @@ export function loadTls(
   const wrongDate = outOfDate(leaf, files.certificate, now);
   if (wrongDate !== null && ifOutOfDate === "refuse") throw new BellError("tls_invalid", wrongDate);
   checkTogether(files, { certificate, key });
-  return { certificate, key, expiresAt, outOfDate: wrongDate, subject };
+  const incomplete = incompleteChain(files.certificate, chain);
+  return { certificate, key, expiresAt, outOfDate: wrongDate, incomplete, subject };
 }
 
 /** What the parts are is known; whether a listener can serve them (a key that is too short, say) OpenSSL decides. */
 function checkTogether(files: TlsFiles, identity: Pick<TlsIdentity, "certificate" | "key">): void {
   try {
-    createSecureContext(contextOptions(identity));
+    checkIdentity(identity);
   } catch (error) {
     const what = `The TLS certificate ${files.certificate} with its key ${files.key} cannot be served.`;
     throw new BellError("tls_invalid", what, error);
@@ -147,13 +191,12 @@ function readPem(file: string, what: string): string {
   }
 }
 
-/** Checks every certificate of the chain and returns the first, the server's own. */
-function readChain(pem: string, file: string): X509Certificate {
-  let leaf: X509Certificate | null = null;
+/** Reads every certificate of the chain; the server's own comes first. */
+function readChain(pem: string, file: string): readonly [X509Certificate, ...X509Certificate[]] {
+  const chain: X509Certificate[] = [];
   for (const [block] of pem.matchAll(CERTIFICATE)) {
     try {
-      leaf ??= new X509Certificate(block);
-      new X509Certificate(block);
+      chain.push(new X509Certificate(block));
     } catch (error) {
       throw new BellError(
         "tls_invalid",
@@ -162,10 +205,11 @@ function readChain(pem: string, file: string): X509Certificate {
       );
     }
   }
-  if (leaf === null) {
+  const [leaf, ...others] = chain;
+  if (leaf === undefined) {
     throw new BellError("tls_invalid", `The TLS certificate file ${file} holds no certificate in PEM form.`);
   }
-  return leaf;
+  return [leaf, ...others];
 }
 
 function readKey(pem: string, file: string): KeyObject {

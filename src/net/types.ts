@@ -14,7 +14,7 @@ export interface HttpRequest {
   readonly body: Buffer;
   /** The body was complete but larger than the listener keeps. */
   readonly oversize: boolean;
-  /** The client's address (of the TCP peer). */
+  /** The client's address: of the TCP peer, or as a trusted proxy tells it. */
   readonly remoteAddress: string;
   /** Short random id that log lines of this request carry. */
   readonly correlationId: string;

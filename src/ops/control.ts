@@ -2,7 +2,7 @@
 // so that the file's owner and group decide who may use it.
 import { existsSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname } from "node:path";
+import { missingDirectory } from "../config/directories.ts";
 import { BellError, isBellError, isErrorCode } from "../errors.ts";
 import { type Logger, silentLogger } from "./log.ts";
 
@@ -42,12 +42,8 @@ export function createControlServer(
           `The path ${path} is too long for a socket (${LONGEST_SOCKET_PATH} bytes).`,
         );
       }
-      if (!existsSync(dirname(path))) {
-        throw new BellError(
-          "control_socket",
-          `The directory ${dirname(path)} of the control socket does not exist.`,
-        );
-      }
+      const missing = missingDirectory("control socket", path);
+      if (missing !== null) throw new BellError("control_socket", missing);
       if (existsSync(path)) {
         if (!lstatSync(path).isSocket())
           throw new BellError("control_socket", `${path} exists and is not a socket.`);
@@ -122,25 +118,29 @@ function isListening(path: string): Promise<boolean> {
   });
 }
 
+export interface AskOptions {
+  readonly input?: unknown;
+  /** How long to wait for the answer, milliseconds; default 10 s. */
+  readonly timeoutMs?: number;
+}
+
 /**
  * Asks the running node.
- * @throws `not_running` if nobody answers on the socket, or somebody else, or the error that the node gave
+ * @throws `not_running` if nobody answers on the socket, or somebody else, `control_denied` if this user may not use it,
+ *   or the error that the node gave
  */
-export async function askNode(path: string, verb: string, input?: unknown): Promise<unknown> {
+export async function askNode(path: string, verb: string, options: AskOptions = {}): Promise<unknown> {
+  const { input, timeoutMs = CLIENT_TIMEOUT_MS } = options;
   let response: Response;
   try {
     response = await fetch(`http://localhost/${verb}`, {
       unix: path,
       method: "POST",
       body: input === undefined ? "" : JSON.stringify(input),
-      signal: AbortSignal.timeout(CLIENT_TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
   } catch (cause) {
-    throw new BellError(
-      "not_running",
-      `No Inboxbell answers on ${path}. Is the service running, and may you use the socket?`,
-      cause,
-    );
+    throw unanswered(path, cause);
   }
   const reply: unknown = await response.json().catch((cause: unknown) => {
     throw notInboxbell(path, cause);
@@ -151,6 +151,33 @@ export async function askNode(path: string, verb: string, input?: unknown): Prom
     typeof code === "string" && isErrorCode(code) ? code : "internal",
     typeof error === "string" ? error : `The node answered ${response.status}.`,
   );
+}
+
+function unanswered(path: string, cause: unknown): BellError {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+      return new BellError(
+        "control_denied",
+        `This user may not use the control socket ${path}: it is for the service's user and group.`,
+        cause,
+      );
+    case "ENOENT":
+      return new BellError(
+        "not_running",
+        `No Inboxbell is running: there is no control socket ${path}.`,
+        cause,
+      );
+    case "ECONNREFUSED":
+      return new BellError(
+        "not_running",
+        `No Inboxbell is running: the control socket ${path} was left behind by one that was killed.`,
+        cause,
+      );
+    default:
+      return new BellError("not_running", `No Inboxbell answers on ${path}.`, cause);
+  }
 }
 
 /** Somebody else has the socket's path. */

@@ -8,6 +8,8 @@ export interface Counts {
     readonly platform: string;
     readonly count: number;
   }[];
+  /** Registrations whose token the provider called dead or bad. */
+  readonly notRung: number;
   readonly subscriptions: Readonly<Record<string, number>>;
   readonly owed: number;
   /** Epoch milliseconds, or null if nothing is owed. */
@@ -42,6 +44,7 @@ export function createGauges(metrics: Metrics, count: () => Promise<Counts>, now
       for (const { app, platform, count: number } of counts.registrations) {
         metrics.registrations.set({ app, platform }, number);
       }
+      metrics.notRung.set(counts.notRung);
       metrics.subscriptions.reset();
       for (const [state, number] of Object.entries(counts.subscriptions))
         metrics.subscriptions.set({ state }, number);

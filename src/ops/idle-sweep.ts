@@ -1,10 +1,11 @@
-// Lets registrations fall idle, once an hour, but never by a clock that was just set: a wrong date must not forget
-// every phone.
+// Lets registrations fall idle, once an hour, but never by a clock that was just set, nor soon after a start: a wrong
+// date must not forget every phone.
 import type { Logger } from "./log.ts";
 
 // Registrations fall idle by the day, so once an hour is soon enough. Milliseconds.
 const EVERY_MS = 3_600_000;
-// After the clock was set forward: long enough for somebody to read the warning and set it right. Milliseconds.
+// After the clock was set forward, and after a start, before which it may have been: long enough for somebody to
+// read the warning, or for NTP, to set it right. Milliseconds.
 const HOLD_MS = 24 * 3_600_000;
 // A smaller step ends no registration that had not fallen idle today anyway. Milliseconds.
 const LARGE_JUMP_MS = 3_600_000;
@@ -40,9 +41,10 @@ export function createIdleSweep({ sweep, log, monotonicNow }: IdleSweepOptions):
 
   return {
     start() {
+      // A machine may start with a clock that is years ahead: every phone would be forgotten before NTP is heard.
+      heldUntil = monotonicNow() + HOLD_MS;
       timer = setInterval(run, EVERY_MS);
       timer.unref();
-      void run();
     },
     stop() {
       if (timer !== null) clearInterval(timer);

@@ -1,5 +1,7 @@
-// One log stream on standard error: text on a terminal, JSON lines with journald's priority prefix otherwise.
+// One log stream on standard error: text on a terminal, JSON lines otherwise, with journald's priority prefix where
+// journald reads them.
 // Rooms get a Logger; what may stand in a line is their duty: nothing personal, ids only as keyed hashes.
+import { fstatSync } from "node:fs";
 import { Writable } from "node:stream";
 import { isatty } from "node:tty";
 import pino from "pino";
@@ -26,20 +28,38 @@ export interface RootLogger extends Logger {
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFormat = "auto" | "text" | "json";
 
-// syslog(3) priorities, as sd-daemon(3) defines the "<N>" prefix that journald reads from standard error.
+const STDERR = 2;
+
+// syslog(3) priorities, as sd-daemon(3) defines the "<N>" prefix that journald reads from standard error and takes off.
 const PRIORITY: Readonly<Record<number, string>> = { 20: "<7>", 30: "<6>", 40: "<4>", 50: "<3>", 60: "<2>" };
+
+/**
+ * Whether journald reads what this process writes to standard error: systemd.exec(5) names the stream that it
+ * connected by device and inode, since a shell in between may have led it elsewhere.
+ */
+export function isReadByJournald(env: Readonly<Record<string, string | undefined>>): boolean {
+  if (!env.JOURNAL_STREAM) return false;
+  try {
+    const { dev, ino } = fstatSync(STDERR, { bigint: true });
+    return env.JOURNAL_STREAM === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * @param level lines below it are dropped
  * @param format `auto` is text on a terminal and JSON otherwise
  * @param write receives finished lines with their newline; standard error unless a test says otherwise
+ * @param forJournald whether JSON lines begin with the priority, which is no JSON and which only journald takes off
  */
 export function createLogger(
   level: LogLevel,
   format: LogFormat,
   write: (line: string) => void = (line) => void process.stderr.write(line),
+  forJournald: boolean = isReadByJournald(process.env),
 ): RootLogger {
-  const asText = format === "text" || (format === "auto" && isatty(2));
+  const asText = format === "text" || (format === "auto" && isatty(STDERR));
   const options: pino.LoggerOptions = {
     level,
     base: null,
@@ -49,7 +69,7 @@ export function createLogger(
   if (asText) {
     // An in-process stream: pino's worker-thread transports end a Bun-compiled process.
     const stream = pretty({
-      colorize: isatty(2),
+      colorize: isatty(STDERR),
       ignore: "pid,hostname",
       translateTime: "SYS:HH:MM:ss.l",
       singleLine: true,
@@ -68,7 +88,7 @@ export function createLogger(
     lastLevel: 30,
     [Symbol.for("pino.metadata")]: true,
     write(line: string) {
-      write(`${PRIORITY[destination.lastLevel] ?? ""}${line}`);
+      write(forJournald ? `${PRIORITY[destination.lastLevel] ?? ""}${line}` : line);
     },
   };
   return adjustable(pino(options, destination));

@@ -1,5 +1,6 @@
 // The metrics of the contract, in one place, so that a name is spelt once. Labels never carry anything personal.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { addProcessMetrics } from "./process-metrics.ts";
 
 export type NotificationResult = "accepted" | "heartbeat" | "duplicate" | "unknown" | "malformed" | "refused";
 
@@ -14,12 +15,6 @@ export type Metrics = ReturnType<typeof createMetrics>;
 /** Makes the metrics in a registry of their own, so that two appliances in one test do not meet. */
 export function createMetrics(build: { readonly version: string; readonly commit: string }) {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: "inboxbell_" });
-  for (const { name } of registry.getMetricsAsArray()) {
-    // Node's own measure, without samples here: it shows "Nan", which is no number of the text format, and it would
-    // stand beside event_loop_lag_seconds.
-    if (name.startsWith("inboxbell_nodejs_eventloop_lag")) registry.removeSingleMetric(name);
-  }
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: `inboxbell_${name}`, help, labelNames, registers });
@@ -51,6 +46,10 @@ export function createMetrics(build: { readonly version: string; readonly commit
     owed: gauge("owed", "Registrations that are owed a ring."),
     owedOldestSeconds: gauge("owed_oldest_seconds", "Age of the oldest thing owed."),
     registrations: gauge("registrations", "Registrations, without the deleted ones.", ["app", "platform"]),
+    notRung: gauge(
+      "registrations_not_rung",
+      "Registrations that are not rung until they are renewed: the provider called their token dead or bad.",
+    ),
     subscriptions: gauge("subscriptions", "Subscriptions by state.", ["state"]),
     commitSeconds: histogram("commit_seconds", "Duration of a group commit, fsync included.", SECONDS),
     commitRows: histogram("commit_rows", "Requests that shared one group commit.", ROWS),
@@ -68,6 +67,19 @@ export function createMetrics(build: { readonly version: string; readonly commit
     pairRole: gauge("pair_role", "1 on the active node, 0 on the passive one."),
     eventLoopLagSeconds: gauge("event_loop_lag_seconds", "How late the event loop's last timer was."),
     watermarkGaps: counter("watermark_gaps_total", "Notifications whose previous watermark did not fit."),
+    resubscribeAsks: counter(
+      "resubscribe_asks_total",
+      "Folders about which phones were asked to subscribe again, by the state of the subscription.",
+      ["state"],
+    ),
+    resubscribeGivenUp: counter(
+      "resubscribe_given_up_total",
+      "Folders about which phones are not asked any more: nobody subscribed again for many days.",
+    ),
+    exchangeServersSilent: gauge(
+      "exchange_servers_silent",
+      "Exchange servers on which many subscriptions fell silent within an hour.",
+    ),
     keyUnknown: counter("key_unknown_total", "Capabilities signed with a key that this node does not have."),
     unpatchedExchange: counter(
       "exchange_authorization_total",
@@ -82,5 +94,6 @@ export function createMetrics(build: { readonly version: string; readonly commit
   };
   metrics.buildInfo.set({ version: build.version, commit: build.commit }, 1);
   metrics.pairRole.set(1);
+  addProcessMetrics(registry);
   return metrics;
 }

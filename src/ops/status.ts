@@ -14,24 +14,47 @@ export interface NodeStatus {
     readonly port: number;
     readonly connections: number;
   }[];
+  /** Of the listeners, and push certificates. */
+  readonly certificates: readonly { readonly name: string; readonly expiresInSeconds: number }[];
   readonly registrations: readonly {
     readonly app: string;
     readonly platform: string;
     readonly count: number;
   }[];
+  /** Registrations that are not rung: the provider called their token dead or bad. */
+  readonly notRung: number;
   readonly subscriptions: Readonly<Record<string, number>>;
+  /** Since the start; null where it was not heard. */
+  readonly exchange: { readonly notifications: number; readonly heardSecondsAgo: number | null };
   readonly owed: number;
   readonly owedOldestSeconds: number | null;
-  readonly paused: readonly { readonly app: string; readonly provider: string; readonly reason: string }[];
+  /** Since the start, for each provider that something is configured for. */
+  readonly rings: readonly {
+    readonly provider: string;
+    readonly triedSecondsAgo: number | null;
+    readonly acceptedSecondsAgo: number | null;
+  }[];
+  readonly paused: readonly {
+    readonly app: string;
+    readonly provider: string;
+    readonly reason: string;
+    /** What to do about it. */
+    readonly hint: string;
+    readonly seconds: number;
+  }[];
+  /** Keys that were changed by a reload and wait for a restart. */
+  readonly needsRestart: readonly string[];
 }
 
-const LISTS = ["checks", "listeners", "registrations", "paused"] as const;
+const LISTS = ["checks", "listeners", "certificates", "registrations", "rings", "paused"] as const;
 const TEXTS = ["node", "role", "version", "commit"] as const;
-const NUMBERS = ["uptimeSeconds", "owed"] as const;
+const NUMBERS = ["uptimeSeconds", "notRung", "owed"] as const;
 
 /** Whether an answer is a status as this version knows it: binary and running node may be of different versions. */
 export function isNodeStatus(value: unknown): value is NodeStatus {
-  if (!isObject(value) || typeof value.ready !== "boolean" || !isObject(value.subscriptions)) return false;
+  if (!isObject(value) || typeof value.ready !== "boolean") return false;
+  if (!isObject(value.subscriptions) || !isObject(value.exchange) || !Array.isArray(value.needsRestart))
+    return false;
   return (
     LISTS.every((key) => Array.isArray(value[key]) && value[key].every(isObject)) &&
     TEXTS.every((key) => typeof value[key] === "string") &&

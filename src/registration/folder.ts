@@ -1,11 +1,14 @@
 // What a PUT makes of one folder: whether it opens a generation, and what stays of what was heard. Pure.
+import { folderState } from "../store/folder-state.ts";
 import type { Folder } from "../store/types.ts";
 import { UNHEARD } from "../store/unheard.ts";
-import { folderState } from "./view.ts";
 import type { Wish, WishedFolder, WishedSubscription } from "./wish.ts";
 
 // Neither a kind nor a frequency: whatever is wished for is new.
 const NONE = { ...UNHEARD, kind: null, statusFrequencyMinutes: 0 } as const;
+
+// Nothing is known to be wrong with a subscription that has just been asked for.
+const UNTROUBLED = { failedAt: null, silentAt: null, asks: 0 } as const;
 
 /**
  * One folder as it is after a wish.
@@ -26,8 +29,10 @@ export function renewFolder(
   // that hearing the new one makes an end of it: that may be another mailbox.
   const folderMac = wished.folderMac ?? (wished.kind === before.kind ? before.folderMac : null);
   const folder: Folder = {
-    // What belongs to the generation that was heard last stays until the new one is heard.
+    // What belongs to the generation that was heard last stays until the new one is heard, but its loss is over: the
+    // app has done what it was asked for.
     ...before,
+    ...(opens ? UNTROUBLED : {}),
     name: wished.name,
     kind: wished.kind,
     generation: opens ? Math.max(wish.revision, before.generation + 1) : before.generation,
@@ -64,7 +69,8 @@ function bind(folder: Folder, subscription: WishedSubscription): Folder {
     subscriptionMac: subscription.mac,
     watermarkMac: null,
     lastHeardAt: null,
-    failedAt: null,
+    serverMac: null,
+    ...UNTROUBLED,
     folderMac: folder.folderLearnt ? null : folder.folderMac,
     folderLearnt: false,
   };
@@ -76,6 +82,13 @@ function letGo(folder: Folder, wish: Wish): Folder {
   const taken =
     mac !== null && wish.folders.some(({ subscription }) => subscription?.mac.equals(mac) === true);
   return taken
-    ? { ...folder, subscriptionMac: null, watermarkMac: null, lastHeardAt: null, failedAt: null }
+    ? {
+        ...folder,
+        subscriptionMac: null,
+        watermarkMac: null,
+        lastHeardAt: null,
+        serverMac: null,
+        ...UNTROUBLED,
+      }
     : folder;
 }

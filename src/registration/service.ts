@@ -2,14 +2,15 @@
 // after. The decisions themselves are in `decide.ts`.
 import type { Config, Secrets } from "../config/types.ts";
 import type { Keyring } from "../keys/types.ts";
+import { createLimiter } from "../net/rate.ts";
 import type { HttpRequest } from "../net/types.ts";
 import type { Logger } from "../ops/log.ts";
+import { createQuietLog } from "../ops/quiet-log.ts";
 import type { RegistrationState, Store } from "../store/types.ts";
 import { DURABLE, emptyResponse, jsonResponse } from "./answer.ts";
 import { bearerToken, hashSecret, isEnrolled, sameHash } from "./credentials.ts";
 import { decideDelete, decidePut, decideRing } from "./decide.ts";
 import { type Problem, problemResponse, rateLimited, UNAUTHORIZED } from "./problem.ts";
-import { createLimiter } from "./rate.ts";
 import type { RegistrationRequest } from "./schema.ts";
 import { getAnswer, putAnswer } from "./view.ts";
 import { readWish } from "./wish.ts";
@@ -38,20 +39,42 @@ export interface Service {
 // therefore that allowance is wide.
 const WRONG_PER_ID = { burst: 10, refillMs: 10_000, maxKeys: 10_000 };
 const WRONG_PER_ADDRESS = { burst: 100, refillMs: 500, maxKeys: 10_000 };
+// Requests on one registration with one secret, right or wrong: an app needs a handful a day, and one that repeats
+// itself without end is slowed before it reaches the store. The secret is part of the key, so that nobody can use up
+// the allowance of a phone by knowing its id.
+const REQUESTS = { burst: 60, refillMs: 1000, maxKeys: 20_000 };
 // Test rings for one registration: 6 a minute.
 const RINGS = { burst: 6, refillMs: 10_000, maxKeys: 10_000 };
+
+// A warning that any stranger can cause is written once in this time, milliseconds.
+const QUIET_MS = 60_000;
 
 export function createService(deps: ServiceDeps): Service {
   const { store, keyring, config, secrets, log, now } = deps;
   const wrongPerId = createLimiter(WRONG_PER_ID);
   const wrongPerAddress = createLimiter(WRONG_PER_ADDRESS);
+  const requests = createLimiter(REQUESTS);
   const rings = createLimiter(RINGS);
+  const quiet = createQuietLog(QUIET_MS, () => performance.now());
+
+  /** An answer that says when to come again, or null when the request may go on. */
+  function tooMany({ receivedAtMs }: HttpRequest, id: string, secretHash: Buffer): Response | null {
+    const waitMs = requests.take(`${id} ${secretHash.toString("base64")}`, receivedAtMs);
+    return waitMs > 0 ? problemResponse(rateLimited(waitMs)) : null;
+  }
 
   function unauthorized(request: HttpRequest, id: string): Response {
-    const at = now();
+    const at = request.receivedAtMs;
     const waitMs = Math.max(wrongPerId.take(id, at), wrongPerAddress.take(request.remoteAddress, at));
     const problem: Problem = waitMs > 0 ? rateLimited(waitMs) : UNAUTHORIZED;
     log.debug({ ...lineOf(request, id), code: problem.code }, "Refused a credential.");
+    // The phone is told nothing of the reason; an administrator whose apps have the wrong secret must hear of it.
+    quiet.say("unauthorized", (suppressed) =>
+      log.warn(
+        { count: suppressed + 1, enrolling: request.method === "PUT" },
+        "Phones were refused: their enrolment secret is none of registration_auth, or their own secret is wrong.",
+      ),
+    );
     return problemResponse(problem);
   }
 
@@ -82,6 +105,8 @@ export function createService(deps: ServiceDeps): Service {
         return problemResponse({ code: "invalid_field", field: read.field, detail: read.why });
       }
       const { wish } = read;
+      const refused = tooMany(request, id, wish.secretHash);
+      if (refused !== null) return refused;
       const circumstances = {
         enrolled: isEnrolled(bearerToken(request.headers.get("authorization")), secrets.enrolmentSecrets),
         now: now(),
@@ -126,6 +151,8 @@ export function createService(deps: ServiceDeps): Service {
     async look(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
+      const refused = tooMany(request, id, secretHash);
+      if (refused !== null) return refused;
       const found = await present(id, secretHash);
       switch (found.kind) {
         case "spent":
@@ -140,6 +167,8 @@ export function createService(deps: ServiceDeps): Service {
     async unregister(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
+      const refused = tooMany(request, id, secretHash);
+      if (refused !== null) return refused;
       const at = now();
       const outcome = await store.submit({
         registrationId: id,
@@ -159,11 +188,13 @@ export function createService(deps: ServiceDeps): Service {
     async ring(request, id) {
       const secretHash = bearerHash(request, id);
       if (secretHash === null) return unauthorized(request, id);
+      const refused = tooMany(request, id, secretHash);
+      if (refused !== null) return refused;
       // Looked at before, so that only its owner uses up a registration's allowance; decided again inside
       // the transaction.
       const found = await present(id, secretHash);
       if (found.kind === "present") {
-        const waitMs = rings.take(id, now());
+        const waitMs = rings.take(id, request.receivedAtMs);
         if (waitMs > 0) return problemResponse(rateLimited(waitMs));
       }
       const outcome =

@@ -1,6 +1,7 @@
 // How a registration looks to its app: states, times and callback URLs from the stored rows. Pure.
 import type { Config } from "../config/types.ts";
 import type { Keyring } from "../keys/types.ts";
+import { folderState } from "../store/folder-state.ts";
 import type { Folder, LastRing, RegistrationState } from "../store/types.ts";
 import { ewsGuidance } from "./discovery.ts";
 import type { RegistrationAnswer, RegistrationViewAnswer } from "./schema.ts";
@@ -12,23 +13,13 @@ export interface Standing {
   readonly folders: readonly Folder[];
 }
 
-export type FolderState = "expected" | "live" | "failed" | "ended";
-
-/** The state of a folder's newest generation. */
-export function folderState(folder: Folder): FolderState {
-  if (folder.endedGeneration >= folder.generation) return "ended";
-  if (folder.boundGeneration !== folder.generation) return "expected";
-  if (folder.failedAt !== null) return "failed";
-  return folder.lastHeardAt === null ? "expected" : "live";
-}
-
 type Present = Extract<RegistrationState, { kind: "present" }>;
 
 /** The state of a registration: the worst news first. */
 export function registrationState(state: Present): RegistrationViewAnswer["state"] {
   if (state.dead !== "no") return "dead";
   const states = state.folders.map(folderState);
-  if (states.some((folder) => folder === "failed" || folder === "ended")) return "resubscribe";
+  if (states.some((folder) => folder !== "live" && folder !== "expected")) return "resubscribe";
   return states.includes("live") ? "live" : "expected";
 }
 

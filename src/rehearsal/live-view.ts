@@ -20,9 +20,9 @@ const RECENT = 500;
 export function line(happening: Happening, at: Date): string {
   const time = `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
   if (happening.kind === "notification") {
-    const { mailbox, folder, what, unread } = happening;
+    const { folder, what, unread } = happening;
     const count = unread === null ? "" : `  unread ${unread}`;
-    return `${time}  Exchange  ${mailbox.padEnd(12)} ${folder.padEnd(8)} ${what}${count}`;
+    return `${time}  Exchange  ${who(happening)} ${folder.padEnd(8)} ${what}${count}`;
   }
   const { push, latencyMs } = happening;
   const badge = push.badge === null ? "" : ` badge ${push.badge}`;
@@ -34,7 +34,12 @@ export function line(happening: Happening, at: Date): string {
         ? `  merged for ${(latencyMs / 1000).toFixed(1)} s`
         : `  ${latencyMs.toFixed(1)} ms`;
   const provider = happening.provider.padEnd(8);
-  return `${time}  ${provider}  ${happening.phone.padEnd(12)} ${(push.reason ?? "push").padEnd(8)}${badge}${latency}`;
+  return `${time}  ${provider}  ${who(happening)} ${(push.reason ?? "push").padEnd(8)}${badge}${latency}`;
+}
+
+/** A mailbox may have two phones, each with subscriptions and rings of its own. */
+function who({ mailbox, phone }: Happening): string {
+  return `${mailbox.padEnd(12)} ${phone.padEnd(10)}`;
 }
 
 /** Line by line, for logs and pipes. */

@@ -8,6 +8,8 @@ import type { Push } from "./phone/push.ts";
 export type Happening =
   | {
       readonly kind: "notification";
+      /** Whom it is for: each phone of a mailbox has subscriptions of its own. */
+      readonly phone: string;
       readonly mailbox: string;
       readonly folder: string;
       /** Kinds of its events. */
@@ -20,7 +22,7 @@ export type Happening =
       readonly mailbox: string;
       readonly provider: "APNs" | "FCM";
       readonly push: Push;
-      /** Since the oldest POST that this ring answers; null if it answers none. */
+      /** Since the oldest POST that this ring answers and that asked for its reason; null if it answers none. */
       readonly latencyMs: number | null;
     };
 
@@ -118,7 +120,9 @@ export function createScore(tell: (happening: Happening) => void): Score {
       phone,
       all.filter((demand) => !answered.includes(demand)),
     );
-    return nowMs - (answered[0]?.sentAtMs ?? nowMs);
+    // A change that waits to be merged is older than the mail whose ring answers it too, and says nothing about that.
+    const own = answered.find(({ reason }) => reason === push.reason) ?? answered[0];
+    return nowMs - (own?.sentAtMs ?? nowMs);
   }
 
   return {
@@ -134,6 +138,7 @@ export function createScore(tell: (happening: Happening) => void): Score {
       const kinds = new Set(post.kind === "error" ? ["error"] : post.events.map((event) => event.kind));
       tell({
         kind: "notification",
+        phone: addressee.phone,
         mailbox: post.mailbox,
         folder: addressee.folder,
         what: [...kinds].join(" + "),

@@ -2,8 +2,9 @@
 import { BellError } from "../errors.ts";
 import type { Keyring } from "../keys/types.ts";
 import type { HybridClock } from "./clock.ts";
+import { folderState } from "./folder-state.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
-import { type NextRing, nextRing, type OwedRow, reasonKey } from "./owed-rule.ts";
+import { type NextRing, nextRing, type OwedRow, type ReasonMarks, reasonKey } from "./owed-rule.ts";
 import { combinedPace } from "./pace.ts";
 import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
 import type { Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
@@ -15,8 +16,9 @@ export interface Ledger {
   /**
    * Derives the work list's row anew from the owed and delivery rows.
    * @param restart when a ring ended (epoch milliseconds): the next one starts its tries anew
+   * @param known the rows, where they were just read
    */
-  refreshDue(registrationId: string, restart?: { readonly at: number }): Due | null;
+  refreshDue(registrationId: string, restart?: { readonly at: number }, known?: KnownRows): Due | null;
   /** The next ring by the rules, at `at` (epoch milliseconds) or at a time to come; null if nothing is owed or nobody can be rung. */
   next(
     id: Buffer,
@@ -24,6 +26,13 @@ export interface Ledger {
     deliveries: readonly DeliveryRow[],
     at: number,
   ): NextRing | null;
+}
+
+/** What is stored for a registration. */
+export interface KnownRows {
+  readonly registration: Registration;
+  readonly deliveries: readonly DeliveryRow[];
+  readonly owed: readonly OwedRow[];
 }
 
 /** What became due, and when (epoch milliseconds, perhaps in the past). */
@@ -72,21 +81,46 @@ export function createLedger(
     };
   }
 
+  /** Gives whether the phone has another token than before. */
   function writeRegistration(
     registrationId: string,
     id: Buffer,
     before: RegistrationState,
     wanted: NonNullable<Change["registration"]>,
-  ): void {
+  ): boolean {
     const { token, ...rest } = wanted;
     const createdAt = before.kind === "present" ? before.registration.createdAt : wanted.renewedAt;
     const registration = { ...rest, createdAt, tokenMac: keyring.mac("token", token) };
     rows.writeRegistration(id, registration, keyring.seal(token, registrationId, "token"));
-    if (before.kind !== "present" || before.registration.tokenMac.equals(registration.tokenMac)) return;
+    if (before.kind !== "present" || before.registration.tokenMac.equals(registration.tokenMac)) return false;
     // A new token is often a new installation, which shows no badge yet: the last one is owed to it again.
     const mine = rows.deliveries(id).find((row) => row.feed === feed);
     if (mine !== undefined)
       rows.writeDelivery(id, { ...mine, rings: mine.rings + 1, count: mine.count + 1, ref: null });
+    return true;
+  }
+
+  /** Whoever subscribed again, or is heard again, need not be asked to: what is owed of that is settled. */
+  function settleMended(id: Buffer, before: RegistrationState, change: Change): boolean {
+    if (before.kind !== "present") return false;
+    const isCalm = (folder: Folder) => ["live", "expected"].includes(folderState(folder));
+    const mended = (change.folders ?? []).filter((folder) => {
+      const earlier = before.folders.find(({ name }) => name === folder.name);
+      return earlier !== undefined && !isCalm(earlier) && isCalm(folder);
+    });
+    if (mended.length === 0) return false;
+    const keys = new Set(mended.map(({ name }) => reasonKey("resubscribe", name)));
+    let settled = false;
+    for (const row of rows.owed(id)) {
+      const open = Object.entries(row.reasons).filter(([key, [mark, done]]) => keys.has(key) && mark > done);
+      if (open.length === 0) continue;
+      const reasons = Object.fromEntries(
+        open.map(([key, [mark, , since]]): [string, ReasonMarks] => [key, [mark, mark, since]]),
+      );
+      rows.writeOwed(id, { ...row, reasons: { ...row.reasons, ...reasons } });
+      settled = true;
+    }
+    return settled;
   }
 
   function owe(id: Buffer, change: Change): boolean {
@@ -125,14 +159,18 @@ export function createLedger(
       lazy.forget(registrationId);
       return null;
     }
-    if (change.registration !== undefined) writeRegistration(registrationId, id, before, change.registration);
+    const isReplaced =
+      change.registration !== undefined && writeRegistration(registrationId, id, before, change.registration);
     for (const folder of change.folders ?? []) writeFolder(registrationId, id, folder, change.lazy === true);
     for (const name of change.removeFolders ?? []) {
       const revision = change.registration?.revision ?? 0;
       rows.removeFolder(id, name, revision);
       lazy.forget(registrationId, name);
     }
-    const news = owe(id, change);
+    const settled = settleMended(id, before, change);
+    const news = owe(id, change) || settled;
+    // What the provider said of the old token, and the wait that follows from it, is not about the new one.
+    if (isReplaced) return refreshDue(registrationId, { at: rows.due(id)?.since ?? now() });
     return news || change.registration !== undefined ? refreshDue(registrationId) : null;
   }
 
@@ -151,8 +189,12 @@ export function createLedger(
     deliveries: readonly DeliveryRow[],
     at: number,
   ): NextRing | null {
+    return nextOf({ registration, deliveries, owed: rows.owed(id) }, at);
+  }
+
+  function nextOf({ registration, deliveries, owed }: KnownRows, at: number): NextRing | null {
     if (deadness(registration, deliveries) !== "no") return null;
-    return nextRing(rows.owed(id), deliveries, {
+    return nextRing(owed, deliveries, {
       now: at,
       platform: registration.platform,
       pace: combinedPace(deliveries.map(({ pace }) => pace)),
@@ -160,25 +202,35 @@ export function createLedger(
     });
   }
 
-  function refreshDue(registrationId: string, restart?: { readonly at: number }): Due | null {
-    const id = idBytes(registrationId);
+  function readKnown(id: Buffer): KnownRows | null {
     const stored = rows.registration(id);
-    const due = rows.due(id);
-    const ring =
-      stored?.kind === "present" ? next(id, stored.registration, rows.deliveries(id), now()) : null;
-    if (stored?.kind !== "present" || ring === null) {
-      if (due !== null) rows.deleteDue(id);
+    if (stored?.kind !== "present") return null;
+    return {
+      registration: stored.registration,
+      deliveries: rows.deliveries(id),
+      owed: rows.owed(id),
+    };
+  }
+
+  function refreshDue(
+    registrationId: string,
+    restart?: { readonly at: number },
+    rowsAtHand?: KnownRows,
+  ): Due | null {
+    const id = idBytes(registrationId);
+    const known = rowsAtHand ?? readKnown(id);
+    const ring = known === null ? null : nextOf(known, now());
+    if (known === null || ring === null) {
+      rows.deleteDue(id);
       return null;
     }
-    const fresh = due === null || restart !== undefined;
+    const due = restart === undefined ? rows.due(id) : null;
     const since = restart?.at ?? now();
     // Waiting for its next try: newer news joins it and does not cut that wait short.
-    const kept = fresh ? { heldUntil: 0, attempt: 0, since } : due;
+    const kept = due ?? { heldUntil: 0, attempt: 0, since };
     const notBefore = Math.max(kept.heldUntil, ring.at);
-    if (fresh || notBefore !== due.notBefore) {
-      rows.writeDue(id, stored.registration, { ...kept, notBefore });
-    }
-    const { app, platform } = stored.registration;
+    if (notBefore !== due?.notBefore) rows.writeDue(id, known.registration, { ...kept, notBefore });
+    const { app, platform } = known.registration;
     return { queue: { app, platform }, at: notBefore };
   }
 

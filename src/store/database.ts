@@ -2,6 +2,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
+import { missingDirectory } from "../config/directories.ts";
 import { BellError } from "../errors.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations.ts";
 
@@ -20,9 +21,8 @@ export type Synchronous = "FULL" | "OFF";
  */
 export function openDatabase(path: string, synchronous: Synchronous): Database.Database {
   const directory = dirname(path);
-  if (!existsSync(directory)) {
-    throw new BellError("store_path", `The directory ${directory} of the database does not exist.`);
-  }
+  const missing = missingDirectory("database", path);
+  if (missing !== null) throw new BellError("store_path", missing);
   try {
     accessSync(directory, constants.W_OK | constants.X_OK);
     if (existsSync(path)) {

@@ -85,4 +85,16 @@ export const MIGRATIONS: readonly Migration[] = [
       ALTER TABLE due ADD COLUMN held_until INTEGER NOT NULL DEFAULT 0;
     `,
   },
+  {
+    number: 3,
+    sql: `
+      -- Keyed hash of the Exchange server that a subscription lives on, and how its loss is dealt with.
+      ALTER TABLE folder ADD COLUMN server_mac BLOB;
+      ALTER TABLE folder ADD COLUMN silent_at INTEGER;
+      ALTER TABLE folder ADD COLUMN asks INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE folder ADD COLUMN asked_at INTEGER;
+      -- A failure is the newest generation's from now on: where a newer one was asked for since, it is over.
+      UPDATE folder SET failed_at = NULL WHERE bound_generation < generation;
+    `,
+  },
 ];

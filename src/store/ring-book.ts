@@ -1,10 +1,10 @@
 // Rings: what one carries when it begins, and what is written when it ends.
 import type { Keyring } from "../keys/types.ts";
 import type { Due, Ledger } from "./apply.ts";
-import type { ReasonMarks } from "./owed-rule.ts";
+import type { OwedRow, ReasonMarks } from "./owed-rule.ts";
 import { allowanceOf, paceAfter, UNPACED } from "./pace.ts";
 import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
-import type { Ring, Settlement } from "./types.ts";
+import type { Ring, RingCarries, Settlement } from "./types.ts";
 
 export interface RingBook {
   /** The ring for this registration, or null if nothing is due (`stale`: its work-list row should go). */
@@ -57,9 +57,9 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
     };
   }
 
-  function settleMarks(id: Buffer, carried: Settlement["ring"]["carries"]["marks"]): void {
-    if (Object.keys(carried).length === 0) return;
-    for (const row of rows.owed(id)) {
+  /** Notes which marks a ring answered; gives the rows as they are then. */
+  function settleMarks(id: Buffer, owed: readonly OwedRow[], carried: RingCarries["marks"]): OwedRow[] {
+    return owed.map((row) => {
       const reasons: Record<string, ReasonMarks> = { ...row.reasons };
       let changed = false;
       for (const [key, byFeed] of Object.entries(carried)) {
@@ -70,8 +70,11 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
         reasons[key] = [marks[0], answered, marks[2]];
         changed = true;
       }
-      if (changed) rows.writeOwed(id, { ...row, reasons });
-    }
+      if (!changed) return row;
+      const settled = { ...row, reasons };
+      rows.writeOwed(id, settled);
+      return settled;
+    });
   }
 
   function settle(settlement: Settlement): Due | null {
@@ -96,11 +99,19 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
       });
       return ledger.refreshDue(ring.registrationId);
     }
-    const before = rows.deliveries(id).find((row) => row.feed === feed);
-    rows.writeDelivery(id, nextDelivery(before, feed, settlement));
+    const { registration } = stored;
+    const earlier = rows.deliveries(id);
+    const mine = nextDelivery(
+      earlier.find((row) => row.feed === feed),
+      feed,
+      settlement,
+    );
+    rows.writeDelivery(id, mine);
+    const deliveries = [...earlier.filter((row) => row.feed !== feed), mine];
+    const owed = rows.owed(id);
     // A dead token's phone got nothing: all stays owed, for the token that it registers next.
-    if (settlement.kind === "done") settleMarks(id, ring.carries.marks);
-    return ledger.refreshDue(ring.registrationId, { at });
+    const left = settlement.kind === "done" ? settleMarks(id, owed, ring.carries.marks) : owed;
+    return ledger.refreshDue(ring.registrationId, { at }, { registration, deliveries, owed: left });
   }
 
   return { begin, settle };

@@ -31,7 +31,8 @@ interface RegistrationRecord {
   idle_at: number | null;
 }
 
-interface FolderRecord {
+/** A row of the folder table. */
+export interface FolderRecord {
   name: string;
   kind: FolderKind;
   generation: number;
@@ -40,10 +41,35 @@ interface FolderRecord {
   subscription_mac: Buffer | null;
   watermark_mac: Buffer | null;
   last_heard_at: number | null;
+  server_mac: Buffer | null;
   failed_at: number | null;
+  silent_at: number | null;
+  asks: number;
+  asked_at: number | null;
   folder_mac: Buffer | null;
   folder_learnt: number;
   status_frequency: number;
+}
+
+export function toFolder(row: FolderRecord): Folder {
+  return {
+    name: row.name,
+    kind: row.kind,
+    generation: row.generation,
+    boundGeneration: row.bound_generation,
+    endedGeneration: row.ended_generation,
+    subscriptionMac: row.subscription_mac,
+    watermarkMac: row.watermark_mac,
+    lastHeardAt: row.last_heard_at,
+    serverMac: row.server_mac,
+    failedAt: row.failed_at,
+    silentAt: row.silent_at,
+    asks: row.asks,
+    askedAt: row.asked_at,
+    folderMac: row.folder_mac,
+    folderLearnt: row.folder_learnt === 1,
+    statusFrequencyMinutes: row.status_frequency,
+  };
 }
 
 /** A delivery row: the last ring of one feed, and what the provider said of the token. */
@@ -103,12 +129,12 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
     VALUES (?,?,?,?,?,?,?,?)`);
   const upsertFolder = get(`
     INSERT OR REPLACE INTO folder (registration, name, kind, generation, bound_generation, ended_generation,
-      subscription_mac, watermark_mac, last_heard_at, failed_at, folder_mac, folder_learnt, status_frequency,
-      removed_revision, version, seq)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
+      subscription_mac, watermark_mac, last_heard_at, server_mac, failed_at, silent_at, asks, asked_at,
+      folder_mac, folder_learnt, status_frequency, removed_revision, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
   const removeFolder = get(`
     UPDATE folder SET removed_revision = ?, subscription_mac = NULL, watermark_mac = NULL, folder_mac = NULL,
-      version = ?, seq = ? WHERE registration = ? AND name = ?`);
+      server_mac = NULL, version = ?, seq = ? WHERE registration = ? AND name = ?`);
   const upsertOwed = get(`
     INSERT OR REPLACE INTO owed (registration, feed, badge, badge_mark, badge_event_at, badge_seen, reasons,
       version, seq) VALUES (?,?,?,?,?,?,?,?,?)`);
@@ -154,20 +180,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
     },
 
     folders(id: Buffer): Folder[] {
-      return (selectFolders.all(id) as FolderRecord[]).map((row) => ({
-        name: row.name,
-        kind: row.kind,
-        generation: row.generation,
-        boundGeneration: row.bound_generation,
-        endedGeneration: row.ended_generation,
-        subscriptionMac: row.subscription_mac,
-        watermarkMac: row.watermark_mac,
-        lastHeardAt: row.last_heard_at,
-        failedAt: row.failed_at,
-        folderMac: row.folder_mac,
-        folderLearnt: row.folder_learnt === 1,
-        statusFrequencyMinutes: row.status_frequency,
-      }));
+      return (selectFolders.all(id) as FolderRecord[]).map(toFolder);
     },
 
     owed(id: Buffer): OwedRow[] {
@@ -306,7 +319,11 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         folder.subscriptionMac,
         folder.watermarkMac,
         folder.lastHeardAt,
+        folder.serverMac,
         folder.failedAt,
+        folder.silentAt,
+        folder.asks,
+        folder.askedAt,
         folder.folderMac,
         folder.folderLearnt ? 1 : 0,
         folder.statusFrequencyMinutes,

@@ -5,14 +5,18 @@ import { BellError } from "../errors.ts";
 import type { Keyring } from "../keys/types.ts";
 import { createLedger, type Ledger } from "./apply.ts";
 import { clockTime, createClock } from "./clock.ts";
+import { type CommitMarks, createCommitMarks } from "./commit-marks.ts";
 import { isDiskError, isDiskFull, openDatabase, type Synchronous, toStoreError } from "./database.ts";
 import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
+import { claimDatabase } from "./key-mark.ts";
 import { createLazyFolders, type LazyFolders } from "./lazy-folders.ts";
+import { beginFeed } from "./new-feed.ts";
+import { createReplica, type Replica } from "./replica.ts";
 import { createReserve, type Reserve } from "./reserve.ts";
 import { createRingBook, type RingBook } from "./ring-book.ts";
 import { createRows, idBytes, idText, type Rows } from "./rows.ts";
 import { createSurvey, type Survey } from "./survey.ts";
-import type { DueNews, RegistrationView, Ring, Store } from "./types.ts";
+import type { DueNews, EchoRange, Position, RegistrationView, Ring, Store } from "./types.ts";
 
 /** What the store tells its owner, for metrics and logs. */
 export interface StoreEvents {
@@ -29,6 +33,8 @@ export interface StoreEvents {
 export interface StoreOptions {
   readonly path: string;
   readonly keyring: Keyring;
+  /** Path of the key file, for messages. */
+  readonly keyFile?: string;
   /** Wall time, epoch milliseconds. */
   readonly now: () => number;
   readonly events?: StoreEvents;
@@ -60,6 +66,11 @@ interface Parts {
   readonly book: RingBook;
   readonly commits: GroupCommit;
   readonly survey: Survey;
+  readonly replica: Replica;
+  readonly marks: CommitMarks;
+  readonly position: () => Position;
+  /** Inside a transaction; the database has to be opened anew afterwards. */
+  readonly beginFeed: () => void;
 }
 
 export function createStore(options: StoreOptions): Store {
@@ -70,6 +81,10 @@ export function createStore(options: StoreOptions): Store {
   let lazyTimer: ReturnType<typeof setInterval> | null = null;
   let failing = false;
   let onDue: (news: readonly DueNews[]) => void = () => {};
+  let onCommitted: (seq: number, echoes: readonly EchoRange[]) => void = () => {};
+  let echoes: EchoRange[] = [];
+  let committedSeq = 0;
+  let toldSeq = 0;
   // Collected while a batch's jobs are answered, told once after the batch.
   let dueNews: DueNews[] = [];
   // Whether the running batch wrote anything that must be durable before it is answered.
@@ -87,17 +102,27 @@ export function createStore(options: StoreOptions): Store {
 
   function open(): Parts {
     const db = openDatabase(options.path, options.synchronous ?? "FULL");
+    try {
+      claimDatabase(db, keyring, { database: options.path, keys: options.keyFile ?? null });
+    } catch (error) {
+      db.close();
+      throw toStoreError(error, options.path);
+    }
     const meta = db.prepare("SELECT value FROM meta WHERE key = ?").pluck();
     const setMeta = db.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)");
     if (meta.get("feed") === undefined) setMeta.run("feed", randomBytes(8).toString("hex"));
     const feed = String(meta.get("feed"));
     const clock = createClock(now, Number(meta.get("clock") ?? 0));
+    const marks = createCommitMarks(db);
     let seq = Number(meta.get("seq") ?? 0);
-    const rows = createRows(db, clock, () => {
+    committedSeq = seq;
+    toldSeq = seq;
+    const nextSeq = () => {
       wrote = true;
       seq += 1;
       return seq;
-    });
+    };
+    const rows = createRows(db, clock, nextSeq);
     const ledger = createLedger(
       rows,
       lazy,
@@ -107,8 +132,9 @@ export function createStore(options: StoreOptions): Store {
       now,
       options.mergeChangesMs ?? MERGE_CHANGES_MS,
     );
-    // The clock was set back while this was closed: what waits would wait for that much longer.
-    const behindMs = clockTime(clock.last) - now();
+    // The clock was set back while this was closed: what waits would wait for that much longer. Where nothing else is
+    // known the hybrid clock has to do; it may also have run ahead after another node's.
+    const behindMs = Number(meta.get("wall") ?? clockTime(clock.last)) - now();
     if (behindMs > CLOCK_SLACK_MS) rows.shiftDue(-behindMs, now());
     const begin = db.prepare("BEGIN IMMEDIATE");
     const commit = db.prepare("COMMIT");
@@ -116,6 +142,7 @@ export function createStore(options: StoreOptions): Store {
 
     function transactOnce(body: () => void): void {
       const seqBefore = seq;
+      const unmark = marks.save();
       wrote = false;
       begin.run();
       try {
@@ -124,11 +151,15 @@ export function createStore(options: StoreOptions): Store {
           writeLazy(rows);
           setMeta.run("clock", clock.last);
           setMeta.run("seq", seq);
+          setMeta.run("wall", now());
+          marks.next();
         }
         commit.run();
+        committedSeq = seq;
       } catch (error) {
         if (db.inTransaction) rollback.run();
         seq = seqBefore;
+        unmark();
         throw error;
       }
     }
@@ -155,12 +186,25 @@ export function createStore(options: StoreOptions): Store {
       rows,
       ledger,
       book: createRingBook(rows, ledger, keyring, feed),
+      replica: createReplica({ db, rows, ledger, lazy, clock, seq: nextSeq }),
+      marks,
+      position: () => ({ feed, seq, commit: marks.newest }),
+      beginFeed() {
+        seq = beginFeed(db, randomBytes(8).toString("hex"), seq, clock.tick(), now());
+        wrote = true;
+      },
       survey: createSurvey(db),
       commits: createGroupCommit({
         transact,
         concernsAll: (error) => error instanceof BellError && error.code !== "internal",
         observe: (jobs, durationMs) => events.committed?.(jobs, durationMs),
         afterBatch: () => {
+          if (committedSeq !== toldSeq) {
+            toldSeq = committedSeq;
+            const news = echoes;
+            echoes = [];
+            onCommitted(committedSeq, news);
+          }
           if (dueNews.length === 0) return;
           const news = dueNews;
           dueNews = [];
@@ -335,6 +379,68 @@ export function createStore(options: StoreOptions): Store {
 
     async counts() {
       return opened().survey.counts();
+    },
+
+    async position() {
+      return opened().position();
+    },
+
+    async rowsAfter(seq, limit) {
+      return opened().replica.rowsAfter(seq, limit);
+    },
+
+    async page(seq, limit) {
+      const { replica, position } = opened();
+      const rows = replica.rowsAfter(seq, limit);
+      const at = position();
+      const last = rows.length < limit ? at.seq : (rows.at(-1)?.seq ?? at.seq);
+      return { rows, upTo: { ...at, seq: last }, head: at.seq };
+    },
+
+    async merge(theirs, upTo) {
+      await inCommit(
+        ({ replica }) => replica.merge(theirs, upTo),
+        (merged) => {
+          dueNews.push(...merged.due.map((each) => ({ ...each, origin: null })));
+          const { feed } = upTo ?? {};
+          if (feed !== undefined) echoes.push(...merged.verbatim.map((range) => ({ ...range, feed })));
+        },
+      );
+    },
+
+    async peerKnowledge() {
+      return opened().replica.peer.known;
+    },
+
+    knowsCommit(commit) {
+      return opened().marks.knows(commit);
+    },
+
+    keepCommits(commits) {
+      opened().marks.keep(commits);
+    },
+
+    committedSeq: () => committedSeq,
+
+    onCommitted(listener) {
+      onCommitted = listener;
+    },
+
+    async beginFeed() {
+      await inCommit((current) => current.beginFeed());
+      const before = opened();
+      before.commits.flush();
+      before.db.close();
+      parts = open();
+    },
+
+    async walk(afterId, limit) {
+      return opened()
+        .survey.walk(afterId, limit)
+        .map((phone) => ({
+          ...phone,
+          folders: phone.folders.map((folder) => lazy.newest(phone.registrationId, folder)),
+        }));
     },
 
     async sweep(at, idleMs) {

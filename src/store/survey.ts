@@ -1,7 +1,8 @@
-// Questions over all registrations: what is due, what fell idle, and the counts for metrics and `status`.
+// Questions over all registrations: what is due, what fell idle, the counts for metrics and `status`, and the walk over
+// all of them.
 import type Database from "better-sqlite3";
-import { idText } from "./rows.ts";
-import type { Platform, Queue, StoreCounts } from "./types.ts";
+import { type FolderRecord, idBytes, idText, toFolder } from "./rows.ts";
+import type { Folder, FolderState, Platform, Queue, StoreCounts, WalkedPhone } from "./types.ts";
 
 export interface Survey {
   due(queue: Queue, now: number, limit: number): string[];
@@ -9,7 +10,14 @@ export interface Survey {
   counts(): StoreCounts;
   /** Ids of registrations last renewed at or before this time, at most a thousand. */
   idle(renewedUntil: number): Buffer[];
+  /** Registrations that exist, after an id or from the first one on, with their folders. */
+  walk(afterId: string | null, limit: number): WalkedPhone[];
 }
+
+type WalkRecord = { readonly id: Buffer; readonly app: string; readonly is_dead: number } & (
+  | FolderRecord
+  | { readonly name: null }
+);
 
 export function createSurvey(db: Database.Database): Survey {
   const due = db
@@ -25,12 +33,29 @@ export function createSurvey(db: Database.Database): Survey {
   const registrations = db.prepare(`
     SELECT app, platform, count(*) AS count FROM registration
     WHERE deleted_at IS NULL AND idle_at IS NULL GROUP BY app, platform`);
+  const notRung = db
+    .prepare(
+      `SELECT count(DISTINCT id) FROM delivery JOIN registration ON id = registration
+       WHERE dead IS NOT NULL AND dead_token_mac = token_mac AND dead_at >= renewed_at
+         AND deleted_at IS NULL AND idle_at IS NULL`,
+    )
+    .pluck();
   const subscriptions = db.prepare(`
     SELECT CASE WHEN ended_generation >= generation THEN 'ended'
-                WHEN bound_generation < generation THEN 'expected'
                 WHEN failed_at IS NOT NULL THEN 'failed'
+                WHEN silent_at IS NOT NULL THEN 'silent'
+                WHEN bound_generation <> generation OR last_heard_at IS NULL THEN 'expected'
                 ELSE 'live' END AS state, count(*) AS count
     FROM folder WHERE removed_revision IS NULL GROUP BY 1`);
+  const walk = db.prepare(`
+    SELECT id, app, EXISTS (
+      SELECT 1 FROM delivery WHERE delivery.registration = id AND dead IS NOT NULL
+        AND dead_token_mac = token_mac AND dead_at >= renewed_at
+    ) AS is_dead, folder.* FROM (
+      SELECT id, app, token_mac, renewed_at FROM registration
+      WHERE id > ? AND deleted_at IS NULL AND idle_at IS NULL ORDER BY id LIMIT ?
+    ) LEFT JOIN folder ON folder.registration = id AND removed_revision IS NULL
+    ORDER BY id, name`);
   const idle = db
     .prepare(
       "SELECT id FROM registration WHERE deleted_at IS NULL AND idle_at IS NULL AND renewed_at <= ? LIMIT 1000",
@@ -41,13 +66,30 @@ export function createSurvey(db: Database.Database): Survey {
     nextDueAt: ({ app, platform }, after) =>
       (next.get(app, platform, after) as number | null | undefined) ?? null,
     idle: (renewedUntil) => idle.all(renewedUntil) as Buffer[],
+    walk(afterId, limit) {
+      // Every id is greater than no bytes at all.
+      const after = afterId === null ? Buffer.alloc(0) : idBytes(afterId);
+      const rows = walk.all(after, limit) as WalkRecord[];
+      const phones: (WalkedPhone & { readonly folders: Folder[] })[] = [];
+      for (const row of rows) {
+        const registrationId = idText(row.id);
+        let phone = phones.at(-1);
+        if (phone?.registrationId !== registrationId) {
+          phone = { registrationId, app: row.app, dead: row.is_dead === 1, folders: [] };
+          phones.push(phone);
+        }
+        if (row.name !== null) phone.folders.push(toFolder(row));
+      }
+      return phones;
+    },
     counts() {
-      const states = { expected: 0, live: 0, failed: 0, ended: 0 };
-      for (const row of subscriptions.all() as { state: keyof typeof states; count: number }[]) {
+      const states = { expected: 0, live: 0, silent: 0, failed: 0, ended: 0 };
+      for (const row of subscriptions.all() as { state: FolderState; count: number }[]) {
         states[row.state] = row.count;
       }
       return {
         registrations: registrations.all() as { app: string; platform: Platform; count: number }[],
+        notRung: notRung.get() as number,
         subscriptions: states,
         owed: owed.get() as number,
         owedOldestSince: (oldest.get() as number | null | undefined) ?? null,

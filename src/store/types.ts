@@ -1,8 +1,13 @@
 // The store's interface: asynchronous and batch-shaped, so that a server database can stand behind it later.
 // Decisions are handed in as pure functions, which the store calls inside the transaction with fresh rows.
 
+import type { RawRow, Table } from "./merge.ts";
+
 export type Platform = "apns" | "fcm";
 export type FolderKind = "inbox" | "calendar" | "other";
+
+/** Where the newest generation of a folder's subscription stands; `folder-state.ts` says which. */
+export type FolderState = "expected" | "live" | "silent" | "failed" | "ended";
 
 /**
  * Why a phone is rung. `mail`: new mail. `changed`: read or changed elsewhere. `calendar`, `folder`: a folder
@@ -35,9 +40,18 @@ export interface Folder {
   readonly boundGeneration: number;
   readonly subscriptionMac: Buffer | null;
   readonly watermarkMac: Buffer | null;
+  /** For display: how long a subscription has been quiet is never measured on the wall clock. */
   readonly lastHeardAt: number | null;
-  /** Exchange reported an error for it (epoch milliseconds), or null. */
+  /** Keyed hash of the Exchange server's name in the noted SubscriptionId; null if it names none. */
+  readonly serverMac: Buffer | null;
+  /** Exchange reported an error for the newest generation (epoch milliseconds), or null. */
   readonly failedAt: number | null;
+  /** The newest generation was quiet for too long (epoch milliseconds), or null. */
+  readonly silentAt: number | null;
+  /** How often the app was asked to subscribe again since the newest generation was last heard or asked for. */
+  readonly asks: number;
+  /** When it was asked last (epoch milliseconds), or null. It stays when `asks` begins anew. */
+  readonly askedAt: number | null;
   /** Generations up to and including this one have ended: a POST on them is answered `Unsubscribe`. */
   readonly endedGeneration: number;
   /** Keyed hash of the Exchange folder id, given by the app or learnt from new items; null while unknown. */
@@ -100,6 +114,8 @@ export interface Request<T> {
   ) => { change?: Change; result: T };
   /** SubscriptionId hashes about to be bound, to be looked up in other registrations. */
   readonly subscriptionMacs?: readonly Buffer[];
+  /** Is told, before the result is given back, on how many nodes that rests; one node if it is never called. */
+  readonly onDurable?: (durability: Durability) => void;
   /** Carried to the dispatcher if something becomes due, for log lines and for `ring_seconds`. */
   readonly origin?: { readonly correlationId: string; readonly receivedAtMs: number };
 }
@@ -194,16 +210,73 @@ export interface RegistrationView {
   readonly owedSince: number | null;
 }
 
+/** A registration that exists, as the walk over all of them meets it. */
+export interface WalkedPhone {
+  readonly registrationId: string;
+  readonly app: string;
+  /** Whether the provider said that its token is dead: it cannot be rung. */
+  readonly dead: boolean;
+  readonly folders: readonly Folder[];
+}
+
 export interface StoreCounts {
   readonly registrations: readonly {
     readonly app: string;
     readonly platform: Platform;
     readonly count: number;
   }[];
-  readonly subscriptions: Readonly<Record<"expected" | "live" | "failed" | "ended", number>>;
+  /** Registrations whose token the provider called dead or bad: they are not rung until they are renewed. */
+  readonly notRung: number;
+  readonly subscriptions: Readonly<Record<FolderState, number>>;
   readonly owed: number;
   /** Epoch milliseconds of the oldest thing owed, or null. */
   readonly owedOldestSince: number | null;
+}
+
+/** A row as it travels to another node: its table, its columns, and its position in the sender's feed. */
+export interface ReplicaRow {
+  readonly table: Table;
+  readonly row: RawRow;
+  readonly seq: number;
+}
+
+/** Whether both nodes hold what an answer rests on, or this one only. */
+export type Durability = "pair" | "node";
+
+/** Where a node's feed stands. A restored or rolled-back database goes on under another feed. */
+export interface Position {
+  readonly feed: string;
+  readonly seq: number;
+  /** The random name of the feed's newest commit at that time: a rolled-back database no longer knows it. */
+  readonly commit: string;
+}
+
+/** Positions in a feed, both included. */
+export interface SeqRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Positions of rows that stand exactly as they came from another node's feed: it need not be sent them. */
+export interface EchoRange extends SeqRange {
+  readonly feed: string;
+}
+
+/** Rows of this node's feed, for another node. */
+export interface Page {
+  readonly rows: readonly ReplicaRow[];
+  /** Who has these has everything up to here. */
+  readonly upTo: Position;
+  /** The feed's last position. */
+  readonly head: number;
+}
+
+/** What this database remembers of the other node's feeds. */
+export interface PeerKnowledge {
+  /** Everything up to there was merged; null if its feed is to be read from the beginning. */
+  readonly cursor: Position | null;
+  /** Feeds that rows came from, this node's former ones among them. */
+  readonly feeds: readonly string[];
 }
 
 export interface Store {
@@ -213,8 +286,14 @@ export interface Store {
   stop(): Promise<void>;
   /** Joins the current group commit; resolves when durable. Rejects with `store_unavailable` if it cannot commit. */
   submit<T>(request: Request<T>): Promise<T>;
-  /** Reads registrations; in the order asked for. */
-  read(registrationIds: readonly string[]): Promise<readonly RegistrationView[]>;
+  /**
+   * Reads registrations; in the order asked for.
+   * @param onDurable as in `Request`
+   */
+  read(
+    registrationIds: readonly string[],
+    onDurable?: (durability: Durability) => void,
+  ): Promise<readonly RegistrationView[]>;
   /** Finds the registration and folder on which a SubscriptionId is noted. */
   findSubscription(
     subscriptionMac: Buffer,
@@ -230,8 +309,37 @@ export interface Store {
   /** The wall clock was set by `deltaMs`: what waits goes on waiting for as long as it was meant to. */
   clockJumped(deltaMs: number): Promise<void>;
   counts(now: number): Promise<StoreCounts>;
+  /** The next registrations after this one, or the first ones, in the order of their ids; at most `limit`. */
+  walk(afterId: string | null, limit: number): Promise<readonly WalkedPhone[]>;
   /** Lets registrations fall idle that were not renewed for `idleMs`; returns how many. */
   sweep(now: number, idleMs: number): Promise<number>;
+  position(): Promise<Position>;
+  /** Rows written after this position of this node's feed, in order, at most `limit`. */
+  rowsAfter(seq: number, limit: number): Promise<readonly ReplicaRow[]>;
+  /** The same with the place that they lead to, which is after `seq` even where no rows are left. */
+  page(seq: number, limit: number): Promise<Page>;
+  /**
+   * Merges another node's rows; joins a group commit. What is due by them is announced.
+   * @param upTo how far its feed is read with them, noted in the same commit
+   */
+  merge(theirs: readonly ReplicaRow[], upTo?: Position): Promise<void>;
+  peerKnowledge(): Promise<PeerKnowledge>;
+  /** Whether this database has a commit of that name, among those that are kept and the newest. */
+  knowsCommit(commit: string): boolean;
+  /** These names of commits, and the newest, are remembered until the next call; others are forgotten. */
+  keepCommits(commits: readonly string[]): void;
+  /** The last position of this node's feed that is durable. */
+  committedSeq(): number;
+  /**
+   * Says so after each commit that moved it. One listener.
+   * @param listener is given the last position, and which of the new ones need not be sent back
+   */
+  onCommitted(listener: (seq: number, echoes: readonly EchoRange[]) => void): void;
+  /**
+   * Goes on under a new feed, after this database was restored or rolled back: every phone is rung once more,
+   * spread out, since nobody knows what it was rung with meanwhile. The other node's feed is to be read anew.
+   */
+  beginFeed(): Promise<void>;
   /** One real commit, as the self-check needs it; returns its duration in milliseconds. */
   probe(): Promise<number>;
   /** Says which registrations became due, after the commit. One listener. */

@@ -92,16 +92,17 @@ const caseOf = ({ kind, handshake }: Pick<Race, "kind" | "handshake">) =>
 function raceRows(race: Race): Row[] {
   return CONTENDERS.map((contender) => {
     const figure = `${caseOf(race)}: ${NAMES[contender]}`;
-    const cost = `${Math.round(medianOf(race, contender, "cpuMicros"))} µs CPU each, core ${percent(medianOf(race, contender, "busy"))} busy`;
+    const micros = medianOf(race, contender, "cpuMicros");
+    const busy = `core ${percent(medianOf(race, contender, "busy"))} busy`;
     const value = rate(medianOf(race, contender, "perSecond"));
-    if (contender === "nginx") return { figure, value, detail: cost };
+    if (contender === "nginx") return { figure, value, detail: `${Math.round(micros)} µs CPU each, ${busy}` };
     const commits = `${medianOf(race, contender, "perCommit").toFixed(0)} a commit`;
     const rings =
       contender === "ringing" ? `, ${rate(medianOf(race, contender, "ringsPerSecond"))} rings` : "";
     return {
       figure,
       value: `${value} = ${percent(ratioOf(race, contender))} of nginx`,
-      detail: `${cost}, ${commits}${rings}`,
+      detail: `${Math.round(micros)} µs CPU each (nginx takes ${percent(medianOf(race, "nginx", "cpuMicros") / micros)} of that), ${busy}, ${commits}${rings}`,
     };
   });
 }

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import type { Keyring } from "../../src/keys/types.ts";
 import { createStore } from "../../src/store/sqlite-store.ts";
 import type { Folder, Platform } from "../../src/store/types.ts";
+import { UNHEARD } from "../../src/store/unheard.ts";
 
 export const APP = "com.example.mail";
 /** The revision of every registration, and so the generation of its folder. */
@@ -106,17 +107,10 @@ export async function seedDatabase(
 }
 
 const INBOX: Folder = {
+  ...UNHEARD,
   name: "inbox",
   kind: "inbox",
   generation: REVISION,
-  boundGeneration: 0,
-  endedGeneration: 0,
-  subscriptionMac: null,
-  watermarkMac: null,
-  lastHeardAt: null,
-  failedAt: null,
-  folderMac: null,
-  folderLearnt: false,
   statusFrequencyMinutes: 15,
 };
 

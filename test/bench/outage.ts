@@ -138,7 +138,7 @@ function resultOf(figures: Figures, { scale, done }: PartContext): PartResult {
   const beside =
     rings === undefined
       ? ""
-      : `, ${percent(figures.secondHalfPerSecond / rings.perSecond)} of the rate over four connections above`;
+      : `${percent(figures.secondHalfPerSecond / rings.perSecond)} of the rate over four connections above`;
   const growth = Math.max(rss.outage, rss.recovery) - rss.owing;
   return {
     name: "outage",
@@ -164,7 +164,7 @@ function resultOf(figures: Figures, { scale, done }: PartContext): PartResult {
       {
         figure: "rate, second half",
         value: rate(figures.secondHalfPerSecond),
-        detail: `the appliance's core shared with nobody${beside}`,
+        detail: beside,
       },
       { figure: "memory before", value: megabytes(rss.before) },
       { figure: "memory at most while rings came to be owed", value: megabytes(rss.owing) },

@@ -16,7 +16,8 @@ const CONNECTIONS: readonly number[] = [1, 4];
 // Of what the simulator can take; above it, the simulator is what was measured.
 const MOST_OF_SIMULATOR = 0.85;
 
-type SenderName = "own" | "node-apn" | "plain";
+/** `own`: with the store; `sender`: without; `plain`: h2load. */
+type SenderName = "own" | "sender" | "node-apn" | "plain";
 
 interface Contest {
   readonly platform: Platform;
@@ -36,19 +37,21 @@ const CONTESTS: readonly Contest[] = [
   ...CONNECTIONS.flatMap((connections): Contest[] => [
     { platform: "apns", sender: "plain", connections },
     { platform: "apns", sender: "own", connections },
+    { platform: "apns", sender: "sender", connections },
     { platform: "apns", sender: "node-apn", connections },
   ]),
   ...CONNECTIONS.flatMap((connections): Contest[] => [
     { platform: "fcm", sender: "plain", connections },
     { platform: "fcm", sender: "own", connections },
+    { platform: "fcm", sender: "sender", connections },
   ]),
 ];
 
 export async function ringsPart(stage: Stage, context: PartContext): Promise<PartResult> {
   const { scale, tell } = context;
   const turns = new Map<Contest, Turn[]>();
-  for (let round = 0; round < scale.rounds; round += 1) {
-    tell(`round ${round + 1} of ${scale.rounds}`);
+  for (let round = 0; round < scale.ringRounds; round += 1) {
+    tell(`round ${round + 1} of ${scale.ringRounds}`);
     // Fresh simulators each round: what they remember of earlier rounds would make them slower.
     const providers = await startProviders(stage, scale.rings);
     for (const contest of CONTESTS) {
@@ -66,11 +69,13 @@ export async function ringsPart(stage: Stage, context: PartContext): Promise<Par
     name: "rings",
     title: "Rings",
     method: [
-      `${whole(scale.rings)} rings of a badge to as many phones, the first fifth not counted (everything warms up); ${scale.rounds} rounds, medians. Sender on one core, simulators on the other. Inboxbell: its own store, dispatcher and senders run from source in a process of their own (the binary has no verb that only rings), each ring read from a database that owes it and noted there as settled, with an fsync for each group; 100 requests at once for each connection.`,
+      `${whole(scale.rings)} rings of a badge to as many phones, the first fifth not counted (everything warms up); ${scale.ringRounds} rounds, medians. Sender on one core, simulators on the other. Inboxbell: its own store, dispatcher and senders run from source in a process of their own (the binary has no verb that only rings), each ring read from a database that owes it and noted there as settled, with an fsync for each group; and its sender alone, which like its peer stores nothing; 100 requests at once for each connection.`,
       `@parse/node-apn runs under Node, sends the same badges with 100 requests at once for each connection, and keeps nothing on a disk. h2load shows what the simulator itself can take; a sender that comes near it was held up by the simulator.`,
     ],
     rows: CONTESTS.map((contest) => rowOf(contest, of)),
-    aims: CONNECTIONS.map((connections) => aimOf(connections, of)),
+    aims: (["own", "sender"] as const).flatMap((sender) =>
+      CONNECTIONS.map((connections) => aimOf(sender, connections, of)),
+    ),
     figures: Object.fromEntries(
       CONTESTS.map((contest) => [
         `${contest.platform} ${contest.sender} ${contest.connections}`,
@@ -93,9 +98,9 @@ async function take(
   }
   const before = await providers.counts();
   const output =
-    contest.sender === "own"
-      ? await ringOwn(stage, providers, contest, rings)
-      : await ringNodeApn(stage, providers, contest, rings);
+    contest.sender === "node-apn"
+      ? await ringNodeApn(stage, providers, contest, rings)
+      : await ringOwn(stage, providers, contest, rings);
   const after = await providers.counts();
   const accepted = after[platform].accepted - before[platform].accepted;
   const opened = after[platform].connections - before[platform].connections;
@@ -122,6 +127,7 @@ async function ringOwn(
     platform: contest.platform,
     connections: contest.connections,
     rings,
+    store: contest.sender === "own",
   };
   const out = await runOn(MEASURED_CORE, [process.execPath, join(import.meta.dir, "rings-own.ts")], {
     input: JSON.stringify(input),
@@ -180,6 +186,7 @@ function find(platform: Platform, sender: SenderName, connections: number): Cont
 
 const NAMES: Readonly<Record<SenderName, string>> = {
   own: "Inboxbell",
+  sender: "Inboxbell's sender, no store",
   "node-apn": "@parse/node-apn",
   plain: "simulator's limit (h2load)",
 };
@@ -199,11 +206,11 @@ function rowOf(contest: Contest, of: Figure): Row {
   };
 }
 
-function aimOf(connections: number, of: Figure): Aim {
-  const own = of(find("apns", "own", connections), "perSecond");
+function aimOf(sender: "own" | "sender", connections: number, of: Figure): Aim {
+  const own = of(find("apns", sender, connections), "perSecond");
   const peer = of(find("apns", "node-apn", connections), "perSecond");
   return {
-    what: `APNs, ${connections === 1 ? "one connection" : `${connections} connections`}: at least ${LEAST_RATIO} times @parse/node-apn`,
+    what: `${NAMES[sender]}, APNs, ${connections === 1 ? "one connection" : `${connections} connections`}: at least ${LEAST_RATIO} times @parse/node-apn`,
     reached: own >= LEAST_RATIO * peer,
     value: `${(own / peer).toFixed(2)} times`,
   };

@@ -36,6 +36,8 @@ export interface Stage {
   seed(phones: number, mix: Mix, owed?: boolean): Promise<string>;
   /** Callback paths of the phones, one a line. */
   paths(phones: number): string;
+  /** A path for a Unix socket, of which 107 bytes are all there may be: a repository can lie deep. */
+  socket(name: string): string;
   remove(): void;
 }
 
@@ -43,6 +45,7 @@ export interface Stage {
 export async function createStage(parent: string): Promise<Stage> {
   mkdirSync(parent, { recursive: true });
   const root = mkdtempSync(join(parent, "bench-"));
+  const sockets = mkdtempSync(join(tmpdir(), "inboxbell-bench-"));
   const names = ["localhost", HOST];
   const authority = await createAuthority("Inboxbell benchmark authority");
   for (const kind of KEY_KINDS) {
@@ -85,7 +88,10 @@ export async function createStage(parent: string): Promise<Stage> {
       pathFiles.set(phones, file);
       return file;
     },
-    remove: () => rmSync(root, { recursive: true, force: true }),
+    socket: (name) => join(sockets, `${name}.sock`),
+    remove() {
+      for (const directory of [root, sockets]) rmSync(directory, { recursive: true, force: true });
+    },
   };
 }
 
@@ -114,8 +120,6 @@ export async function createHouse(
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(join(directory, "tmp"), { recursive: true, mode: 0o700 });
   copyFileSync(seed, join(directory, "inboxbell.db"));
-  // A socket's path may have 107 bytes only, and a repository can lie deep.
-  const socketDirectory = mkdtempSync(join(tmpdir(), "bell-"));
   const [registration, exchange, admin] = await freePorts(3);
   const nowhere = `https://${HOST}:9`;
   const configFile = join(directory, "inboxbell.yaml");
@@ -146,7 +150,7 @@ apps:
 registration_auth:
   - { type: enrolment_secret, file: ../enrolment.secret }
 egress: { ca_file: ../ca.pem }
-control: { socket: ${join(socketDirectory, "control.sock")} }
+control: { socket: ${stage.socket(name)} }
 log: { level: info, format: json }
 `,
     { mode: 0o600 },
@@ -158,7 +162,6 @@ log: { level: info, format: json }
     adminUrl: `http://${HOST}:${admin}`,
     remove() {
       rmSync(directory, { recursive: true, force: true });
-      rmSync(socketDirectory, { recursive: true, force: true });
     },
   };
 }

@@ -59,6 +59,7 @@ export function shareUpTo(buckets: Buckets, seconds: number): number {
 
 export const rate = (perSecond: number) => `${Math.round(perSecond).toLocaleString("en")}/s`;
 export const whole = (value: number) => Math.round(value).toLocaleString("en");
-export const percent = (share: number) => `${(100 * share).toFixed(share < 0.995 ? 0 : 1)} %`;
+/** Between 99.5 and 100 % a decimal tells all from nearly all. */
+export const percent = (share: number) => `${(100 * share).toFixed(share >= 0.995 && share < 1 ? 1 : 0)} %`;
 export const milliseconds = (ms: number) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 export const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;

@@ -51,9 +51,15 @@ describe("a new configuration", () => {
       ["idle_registration: 60d", "idle_registration: 90d", "retention.idle_registration changed"],
       ["tls/ews.pem", "tls/new.pem", "listen.exchange.tls.certificate changed"],
       ["allow: [10.1.0.0/16]", "allow: []", "listen.exchange.allow removed"],
+      [
+        "trusted_proxies: [], shared_route",
+        "trusted_proxies: [10.0.0.10], shared_route",
+        "listen.exchange.trusted_proxies added",
+      ],
       ["ring: badge", "ring: rich", "apps[com.example.mail].ring changed"],
       ["key_id: ABC123DEFG", "key_id: ZZZ123DEFG", "apps[com.example.mail].apns.key.key_id changed"],
       ["fcm.json", "other.json", "apps[com.example.mail].fcm.service_account changed"],
+      ["    ring: badge", "    ring_folders: [inbox]", "apps[com.example.mail].ring_folders changed"],
       ["    ring: badge", "    texts: { sound: bell.caf }", "apps[com.example.mail].texts.sound changed"],
       ["file: enrolment.secret", "file: other.secret", "registration_auth changed"],
     ];
@@ -210,6 +216,7 @@ apps:
     apns: { environment: production, topic: a, port: 443, key: { file: a, key_id: ABC123DEFG, team_id: ABC123DEFG } }
     fcm: { service_account: a, data_only: off, url: "https://a.example", token_url: "https://a.example/a" }
     ring: badge
+    ring_folders: [inbox]
     texts: { new_messages: a, sound: a, fcm_title: a, fcm_body: a, test_ring: a }
   - id: b
     apns: { url: "https://a.example", certificate: { file: a, password_file: a } }

@@ -1,6 +1,12 @@
 // `inboxbell check`: every problem of the configuration and of the files it names, at once.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { X509CertificateGenerator } from "@peculiar/x509";
+import { generateKeys, type KeyFile, writeKeyFile } from "../../src/keys/key-file.ts";
+import { createKeyring } from "../../src/keys/keyring.ts";
+import { createAuthority, issue } from "../../src/rehearsal/certificates.ts";
+import { createStore } from "../../src/store/sqlite-store.ts";
 import { createWorkshop, furnish, GOOD, MATERIAL, type Workshop } from "./helpers.ts";
 
 const MAIN = join(import.meta.dir, "..", "..", "src", "main.ts");
@@ -122,16 +128,162 @@ test("a key file that others can read is a problem, one that is not there yet is
   expect(lines[0]).toContain("keys.file: data/keys.json can be read or changed by other users");
 });
 
-test("a directory for the database that is not there yet is a warning", async () => {
-  const { code, lines } = await check(GOOD.replace("path: data/", "path: elsewhere/"));
-  expect(code).toBe(0);
-  expect(lines[0]).toContain("store.path: the directory elsewhere does not exist yet (warning)");
+describe("a directory that is not there", () => {
+  test.each([
+    ["path: data/", "path: elsewhere/", "store.path", "database"],
+    ["file: data/", "file: elsewhere/", "keys.file", "key file"],
+    ["socket: ", "socket: elsewhere/", "control.socket", "control socket"],
+  ])("for %s is a problem: nobody makes it", async (from, to, key, what) => {
+    const { code, lines } = await check(GOOD.replace(from, to));
+    expect(code).toBe(1);
+    expect(lines).toEqual([
+      expect.stringContaining(
+        `${key}: The directory ${workshop.path("elsewhere")} of the ${what} does not exist. Create it and make the service's user its owner.`.replaceAll(
+          `${workshop.directory}/`,
+          "",
+        ),
+      ),
+      "1 problem.",
+    ]);
+  });
+
+  const madeBySystemd = ["/run/inboxbell", "/var/lib/inboxbell"];
+  test.skipIf(madeBySystemd.some((directory) => existsSync(directory)))(
+    "is a warning where systemd makes it, without a place where the option is not in the file",
+    async () => {
+      const text = GOOD.replace(/^store: .*\n/m, "")
+        .replace(/^keys: .*\n/m, "keys: { file: /var/lib/inboxbell/keys.json }\n")
+        .replace(/^control: .*\n/m, "");
+      const { code, lines } = await check(text);
+      expect([code, lines]).toEqual([
+        0,
+        [
+          expect.stringMatching(
+            /^i\.yaml:9:15: keys\.file: The directory \/var\/lib\/inboxbell of the key file .* \(warning\)$/,
+          ),
+          expect.stringMatching(
+            /^i\.yaml: store\.path \(default\): The directory \/var\/lib\/inboxbell of the database .* \(warning\)$/,
+          ),
+          expect.stringMatching(
+            /^i\.yaml: control\.socket \(default\): The directory \/run\/inboxbell of the control socket .* \(warning\)$/,
+          ),
+          "The configuration is good, with 3 warnings.",
+        ],
+      ]);
+      expect(lines[0]).toContain("systemd makes it when it starts the service");
+    },
+  );
 });
 
-test("a configuration that is not there is a problem with its path", async () => {
+test("a configuration that is not there is a problem with its path, named once", async () => {
   expect(await check(null)).toEqual({
     code: 1,
-    lines: ["i.yaml:1:1: i.yaml: there is no such file", "1 problem."],
+    lines: [
+      "i.yaml: there is no such file; copy the delivered inboxbell.yaml there, or name another file with --config",
+      "1 problem.",
+    ],
+  });
+});
+
+test("problems and warnings are counted apart", async () => {
+  const text = GOOD.replace("allow: [10.2.0.0/16]", "allow: []").replace("fcm.json", "none.json");
+  expect((await check(text)).lines.at(-1)).toBe("1 problem, 1 warning.");
+  const worse = text.replace("allow: [10.1.0.0/16]", "allow: []").replace("ring: badge", "rnig: badge");
+  expect((await check(worse)).lines.at(-1)).toBe("2 problems, 2 warnings.");
+  const { code, lines } = await check(GOOD.replace("allow: [10.2.0.0/16]", "allow: []"));
+  expect([code, lines.at(-1)]).toEqual([0, "The configuration is good, with 1 warning."]);
+});
+
+describe("the names of a listener's certificate", () => {
+  async function withNames(names: readonly string[], text = GOOD): Promise<string[]> {
+    const { certificate, key } = await issue(await createAuthority("Names"), { names });
+    workshop.write("tls/reg.pem", certificate);
+    workshop.write("tls/reg.key", key);
+    const { code, lines } = await check(text);
+    expect(code).toBe(0);
+    return lines.slice(0, -1);
+  }
+
+  test("are compared with the public URL of the listener", async () => {
+    expect(await withNames(["other.corp.example", "mail.corp.example"])).toEqual([
+      "i.yaml:6:69: listen.registration.tls.certificate: tls/reg.pem: the certificate is for other.corp.example, mail.corp.example, not for push.corp.example of public.registration_url; clients refuse it, unless a load balancer before this node ends TLS (warning)",
+    ]);
+  });
+
+  test("may have a star for one label, and be addresses", async () => {
+    expect(await withNames(["*.corp.example"])).toEqual([]);
+    expect(await withNames(["*.example"])).toHaveLength(1);
+    const byAddress = GOOD.replace("https://push.corp.example", "https://10.9.8.7:8443");
+    expect(await withNames(["10.9.8.7"], byAddress)).toEqual([]);
+    expect(await withNames(["10.9.8.8"], byAddress)).toHaveLength(1);
+    const byIpv6 = GOOD.replace("https://push.corp.example", "https://[fd00::7]:8443");
+    expect(await withNames(["fd00::8"], byIpv6)).toHaveLength(1);
+  });
+
+  test("are not taken from the common name", async () => {
+    const keys = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+      "sign",
+      "verify",
+    ]);
+    const certificate = await X509CertificateGenerator.createSelfSigned({
+      name: "CN=push.corp.example",
+      notAfter: new Date(Date.now() + 90 * 86_400_000),
+      keys,
+      signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
+    });
+    const key = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+    workshop.write("tls/reg.pem", certificate.toString("pem"));
+    workshop.write("tls/reg.key", `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`);
+    const { code, lines } = await check(GOOD);
+    expect([code, lines.slice(0, -1)]).toEqual([
+      0,
+      [
+        expect.stringContaining(
+          "tls/reg.pem: the certificate has no subjectAltName, where clients look for its names",
+        ),
+      ],
+    ]);
+  });
+});
+
+describe("a key file beside a database", () => {
+  async function database(keys: KeyFile): Promise<void> {
+    const store = createStore({
+      path: workshop.path("data/inboxbell.db"),
+      keyring: createKeyring(keys),
+      now: Date.now,
+    });
+    await store.start();
+    await store.stop();
+  }
+
+  test("that was written with it is good, also after a rotation", async () => {
+    const keys = generateKeys(0);
+    await database(keys);
+    writeKeyFile(workshop.path("data/keys.json"), keys);
+    expect(await check(GOOD)).toEqual({ code: 0, lines: ["The configuration is good."] });
+    const next = generateKeys(1);
+    rmSync(workshop.path("data/keys.json"));
+    writeKeyFile(workshop.path("data/keys.json"), {
+      lookup: keys.lookup,
+      keys: [...keys.keys, ...next.keys],
+      current: next.current,
+    });
+    expect(await check(GOOD)).toEqual({ code: 0, lines: ["The configuration is good."] });
+  });
+
+  test("that belongs to another one is a problem, and nothing is made or changed by looking", async () => {
+    await database(generateKeys(0));
+    writeKeyFile(workshop.path("data/keys.json"), generateKeys(0));
+    const before = readdirSync(workshop.path("data"));
+    expect(await check(GOOD)).toEqual({
+      code: 1,
+      lines: [
+        "i.yaml:10:15: keys.file: The key file data/keys.json does not belong to the database data/inboxbell.db. Restore the key file that was saved with it.",
+        "1 problem.",
+      ],
+    });
+    expect(readdirSync(workshop.path("data"))).toEqual(before);
   });
 });
 

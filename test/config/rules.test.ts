@@ -77,6 +77,26 @@ describe("a listener", () => {
     expect(read(local).warnings).toEqual([]);
   });
 
+  test("takes the PROXY protocol from trusted proxies only, and knows none unless told", () => {
+    const on = "trusted_proxies: [], proxy_protocol: on, shared_route: off";
+    expect(problemsOf(changed("trusted_proxies: [], shared_route: off", on)).join()).toContain(
+      "listen.exchange.proxy_protocol: on needs trusted_proxies beside it",
+    );
+    const named = on.replace("[]", "[10.0.0.10, 2001:db8::/64]");
+    const { config, problems } = read(changed("trusted_proxies: [], shared_route: off", named));
+    expect(problems).toEqual([]);
+    expect(config?.listen.exchange).toMatchObject({
+      trustedProxies: ["10.0.0.10", "2001:db8::/64"],
+      proxyProtocol: true,
+    });
+    const wrong = changed(
+      "trusted_proxies: [], shared_route: off",
+      "trusted_proxies: [proxy], proxy_protocol: on",
+    );
+    expect(problemsOf(wrong).join()).toContain("expected an address or a block");
+    expect(problemsOf(wrong)).toHaveLength(1);
+  });
+
   test("with the shared route is warned about", () => {
     expect(read(changed("shared_route: off", "shared_route: on")).warnings).toHaveLength(1);
   });

@@ -6,7 +6,16 @@ import { GOOD, problemsOf, read, refusal } from "./helpers.ts";
 
 describe("a file that is not YAML", () => {
   const cases: readonly (readonly [string, string, string])[] = [
-    ["a key that is there twice", "node: a\nnode: b\n", "2:1: the key is there twice"],
+    [
+      "a key that is there twice",
+      "node: a\nnode: b\n",
+      '2:1: the key "node" is there twice, first in line 1',
+    ],
+    [
+      "a key that is there twice within a section",
+      "node: a\nlog:\n  level: info\n  format: json\n  level: warn\n",
+      '5:3: the key "level" is there twice, first in line 3',
+    ],
     [
       "a tab as indentation",
       "listen:\n\tadmin: {}\n",
@@ -84,7 +93,8 @@ describe("a file that cannot be opened", () => {
   test("is named, with the reason", () => {
     expect(refusal(() => loadConfig("/nowhere/inboxbell.yaml", {}))).toEqual({
       code: "config_unreadable",
-      message: "/nowhere/inboxbell.yaml: there is no such file",
+      message:
+        "/nowhere/inboxbell.yaml: there is no such file; copy the delivered inboxbell.yaml there, or name another file with --config",
     });
     expect(refusal(() => loadConfig("/tmp", {})).message).toContain("it is a directory");
   });
@@ -125,8 +135,8 @@ describe("junk", () => {
         const { config, problems } = read(text);
         expect(config === null).toBe(problems.length > 0);
         for (const { line, column, message } of problems) {
-          expect(line).toBeGreaterThan(0);
-          expect(column).toBeGreaterThan(0);
+          expect(line ?? 0).toBeGreaterThan(0);
+          expect(column ?? 0).toBeGreaterThan(0);
           expect(message).not.toBe("");
         }
       }),

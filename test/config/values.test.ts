@@ -60,12 +60,16 @@ test("what is left out gets the documented defaults", () => {
         port: 8443,
         tls: { certificate: "/t/a.pem", key: "/etc/k/a.key" },
         allow: [],
+        trustedProxies: [],
+        proxyProtocol: false,
       },
       exchange: {
         address: "0.0.0.0",
         port: 9443,
         tls: { certificate: "/t/b.pem", key: "/t/b.key" },
         allow: [],
+        trustedProxies: [],
+        proxyProtocol: false,
         sharedRoute: false,
       },
       admin: { address: "127.0.0.1", port: 9090 },
@@ -79,6 +83,7 @@ test("what is left out gets the documented defaults", () => {
         apns: null,
         fcm: { serviceAccount: "/etc/inboxbell/fcm.json", url: null, tokenUrl: null, dataOnly: false },
         ring: "badge",
+        ringFolders: ["inbox", "calendar", "other"],
         texts: {
           newMessages: "NEW_MESSAGES",
           sound: "default",
@@ -132,7 +137,7 @@ test("overrides of a provider's address and of text keys arrive", () => {
   const { config, problems } = read(
     changed(
       "    ring: badge",
-      "    ring: rich\n    texts: { new_messages: N, sound: bell.caf, fcm_title: t, fcm_body: b, test_ring: T }",
+      "    ring: rich\n    ring_folders: [inbox, calendar]\n    texts: { new_messages: N, sound: bell.caf, fcm_title: t, fcm_body: b, test_ring: T }",
     )
       .replace(
         "environment: production",
@@ -146,6 +151,7 @@ test("overrides of a provider's address and of text keys arrive", () => {
   expect(problems).toEqual([]);
   expect(config?.apps[0]).toMatchObject({
     ring: "rich",
+    ringFolders: ["inbox", "calendar"],
     apns: { environment: "sandbox", topic: "com.example.other", url: "https://127.0.0.1:2197" },
     fcm: { url: "http://127.0.0.1:99", tokenUrl: "http://localhost:99/token", dataOnly: true },
     texts: { newMessages: "N", sound: "bell.caf", fcmTitle: "t", fcmBody: "b", testRing: "T" },

@@ -153,6 +153,32 @@ describe("when the configuration is loaded anew", () => {
     expect(right.sent.every(({ attempt }) => attempt === 0)).toBe(true);
   });
 
+  test("a paused queue probes at once although nothing of it has changed: it may be repaired at the provider", async () => {
+    const same = handSender();
+    same.auto = () => ({ kind: "configuration", reason: "TopicDisallowed", personal: false });
+    const bell = await over([same]);
+    await bell.register(1);
+    await bell.mail(1, 1);
+    await until(() => bell.dispatcher.paused().length === 1 && bell.dispatcher.inFlight === 0, "a pause");
+    same.auto = () => accepted;
+    bell.dispatcher.replaceSenders([same]);
+    await until(async () => (await bell.owed()) === 0, "nothing owed");
+    expect(same).toMatchObject({ warmed: 1, stops: 0 });
+    expect(bell.dispatcher.paused()).toEqual([]);
+  });
+
+  test("a quota's pause is waited for when nothing has changed", async () => {
+    const same = handSender();
+    same.auto = () => ({ kind: "project_quota", reason: "QUOTA_EXCEEDED", retryAfterMs: 60_000 });
+    const bell = await over([same]);
+    await bell.register(1);
+    await bell.mail(1, 1);
+    await until(() => bell.dispatcher.paused().length === 1 && bell.dispatcher.inFlight === 0, "a pause");
+    bell.dispatcher.replaceSenders([same]);
+    await settled(50);
+    expect(same.sent.length).toBe(1);
+  });
+
   test("what the old credential met meanwhile neither pauses the queue nor judges a phone", async () => {
     const old = handSender();
     const bell = await over([old]);

@@ -91,7 +91,7 @@ export async function dispatcherOver(
       store: wrap(opened.store),
       senders: using,
       keyring,
-      log: createLogger("debug", "json", (line) => lines.push(line)),
+      log: createLogger("debug", "json", (line) => lines.push(line), true),
       metrics,
       stalledAfterMs: STALLED_AFTER_MS,
       now: () => opened.time.now,

@@ -112,6 +112,8 @@ describe("a long outage with much owed", () => {
       await settled(3);
     }
     apple.auto = () => accepted;
+    // The group commit waits in real time, which the steps below do not move.
+    await until(() => bell.dispatcher.inFlight === 0, "the last probe to be noted");
     await bell.advanceUntil(() => bell.dispatcher.paused().length === 0, "the pause to end", 1_000, 130);
     for (let second = 0; second < 60 && (await bell.owed()) > 0; second += 1) {
       bell.advance(1_000);

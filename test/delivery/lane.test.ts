@@ -136,7 +136,7 @@ describe("a queue", () => {
     expect(fate).toEqual({ kind: "done", outcome: "BadPriority" });
   });
 
-  test("tries a doubtful token a few times over a day, then gives that ring up", () => {
+  test("tries a doubtful token a few times over hours, then gives that ring up", () => {
     const doubtful: Verdict = { kind: "token_doubtful", reason: "Unregistered" };
     let attempt = 0;
     let waited = 0;

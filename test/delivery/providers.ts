@@ -114,6 +114,7 @@ export async function sendersFor(setups: readonly AppSetup[], options: SetupOpti
               dataOnly: false,
             },
       ring: "badge",
+      ringFolders: ["inbox", "calendar", "other"],
       texts: TEXTS,
     });
     secrets.set(id, {

@@ -33,14 +33,22 @@ const MAIL = heard({ events: newMail("inbox-id", 5, "w2"), previousWatermark: "w
 const STATUS = heard({ events: [{ kind: "status", watermark: "w2" }], previousWatermark: "w1" });
 const ERROR = heard({ error: "ErrorReadEventsFailed" });
 
+const posted = (what: readonly Heard[] | null): Posted => ({
+  capability: inboxOf(1, 10),
+  heard: what,
+  nowMs: NOW,
+  mayEnd: true,
+  mayAsk: true,
+  rings: () => true,
+});
+
 function decideOn(
   state: RegistrationState,
   generation: number,
   what: readonly Heard[] | null,
   mayEnd = true,
 ) {
-  const posted: Posted = { capability: inboxOf(1, generation), heard: what, nowMs: NOW, mayEnd };
-  return decide(state, posted);
+  return decide(state, { ...posted(what), capability: inboxOf(1, generation), mayEnd });
 }
 
 const changedFolder = (decision: ReturnType<typeof decide>): Folder => {
@@ -131,13 +139,8 @@ describe("generations", () => {
 
   test("a calendar learns no inbox", () => {
     const calendar = folder("calendar", 10);
-    const posted = {
-      capability: { ...inboxOf(1, 10), folder: "calendar" },
-      heard: MAIL,
-      nowMs: NOW,
-      mayEnd: true,
-    };
-    const decision = decide(presentState([calendar]), posted);
+    const capability = { ...inboxOf(1, 10), folder: "calendar" };
+    const decision = decide(presentState([calendar]), { ...posted(MAIL), capability });
     expect(changedFolder(decision).folderMac).toBeNull();
     expect(decision.change?.reasons).toEqual([{ reason: "calendar" }]);
   });
@@ -147,7 +150,15 @@ describe("endings", () => {
   test("a deleted registration is told so without a further commit", () => {
     const decision = decideOn({ kind: "deleted", at: NOW - 1 }, 10, MAIL);
     expect(decision).toEqual({
-      result: { answer: "unsubscribe", metric: "refused", why: "deleted", durable: true, watermarkGaps: 0 },
+      result: {
+        answer: "unsubscribe",
+        metric: "refused",
+        why: "deleted",
+        durable: true,
+        watermarkGaps: 0,
+        lives: false,
+        asks: false,
+      },
     });
   });
 
@@ -226,6 +237,9 @@ describe("repeats and silence", () => {
     for (const before of [
       inbox(10),
       live(10, { failedAt: NOW - 5 }),
+      live(10, { silentAt: NOW - 5 }),
+      live(10, { asks: 1 }),
+      live(10, { serverMac: keyring.mac("server", "ex01") }),
       live(10, { subscriptionMac: mac.subscription("other") }),
       live(10, { boundGeneration: 5 }),
     ]) {
@@ -270,7 +284,7 @@ describe("errors", () => {
     const decision = decideOn(presentState([live(10)]), 10, ERROR);
     expect(decision.result).toMatchObject({ answer: "ok", metric: "accepted", durable: true });
     expect(decision.change?.reasons).toEqual([{ reason: "resubscribe", folder: "inbox" }]);
-    expect(changedFolder(decision)).toEqual({ ...live(10), failedAt: NOW });
+    expect(changedFolder(decision)).toEqual({ ...live(10), failedAt: NOW, asks: 1, askedAt: NOW });
   });
 
   test("a good notification after it clears the failure", () => {
@@ -316,8 +330,9 @@ describe("a body that cannot be used", () => {
       expect(decision.change).toEqual({ reasons: [{ reason: "changed" }] });
     }
     const capability = { ...inboxOf(1, 10), folder: "calendar" };
-    const posted = { capability, heard: null, nowMs: NOW, mayEnd: true };
-    expect(decide({ kind: "missing" }, posted).change?.reasons).toEqual([{ reason: "calendar" }]);
+    expect(decide({ kind: "missing" }, { ...posted(null), capability }).change?.reasons).toEqual([
+      { reason: "calendar" },
+    ]);
   });
 
   test("never ends a subscription, and wakes nobody for one that has ended", () => {

@@ -232,6 +232,8 @@ export async function openExchange(
     store: opened.store,
     keyring,
     config: { sharedRoute, unknownGraceMs: 3_600_000 },
+    watcher: { heard: () => {}, mayAsk: () => true, asked: () => {} },
+    rings: () => true,
     log,
     metrics,
     now: () => opened.time.now,
@@ -248,6 +250,9 @@ export async function openExchange(
   };
   return {
     ...opened,
+    get store() {
+      return opened.store;
+    },
     handler,
     metrics,
     lines,

@@ -113,6 +113,46 @@ describe("sealed values", () => {
   });
 });
 
+describe("a database's mark", () => {
+  test("is known by the key file that made it, and by no other", () => {
+    const mark = keyring.databaseMark();
+    expect(createKeyring(keys).wrote(mark)).toBe(true);
+    expect(createKeyring(generateKeys(0)).wrote(mark)).toBe(false);
+    // The same ids with other secrets, as of a key file that somebody made up.
+    const forged = {
+      ...generateKeys(0),
+      keys: keys.keys.map((key) => ({ ...key, secret: Buffer.alloc(32) })),
+    };
+    expect(createKeyring({ ...forged, lookup: keys.lookup, current: keys.current }).wrote(mark)).toBe(false);
+    expect(createKeyring({ ...keys, lookup: Buffer.alloc(32) }).wrote(mark)).toBe(false);
+  });
+
+  test("is known after a rotation as long as the old key is there", () => {
+    const next = generateKeys(1);
+    const rotated = { ...keys, keys: [...keys.keys, ...next.keys], current: next.current };
+    expect(createKeyring(rotated).wrote(keyring.databaseMark())).toBe(true);
+    expect(createKeyring(rotated).databaseMark()).not.toBe(keyring.databaseMark());
+    const retired = createKeyring({ ...rotated, keys: next.keys });
+    expect(retired.wrote(keyring.databaseMark())).toBe(false);
+    expect(retired.wrote(createKeyring(rotated).databaseMark())).toBe(true);
+  });
+
+  test("tells nothing of the keys, and junk is none", () => {
+    const mark = keyring.databaseMark();
+    expect(mark).toBe(keyring.databaseMark());
+    expect(mark).not.toContain(keys.lookup.toString("base64url"));
+    fc.assert(fc.property(fc.string(), (junk) => expect(keyring.wrote(junk)).toBe(false)));
+    for (const junk of [
+      `${keys.current}:`,
+      `${keys.current}`,
+      mark.slice(0, -2),
+      `${mark}A`.replace(/..$/, ""),
+    ]) {
+      expect([junk, keyring.wrote(junk)]).toEqual([junk, false]);
+    }
+  });
+});
+
 test("hashes differ by purpose, and ids depend on every part", () => {
   expect(keyring.mac("token", "a")).not.toEqual(keyring.mac("folder", "a"));
   expect(keyring.uuidFrom("ab", "c")).not.toBe(keyring.uuidFrom("a", "bc"));
@@ -133,6 +173,14 @@ describe("the key file", () => {
     const before = readFileSync(path, "utf8");
     expect(codeOf(() => writeKeyFile(path, generateKeys(0)))).toBe("secret_unreadable");
     expect(readFileSync(path, "utf8")).toBe(before);
+  });
+
+  test("is not made in a directory that does not exist", () => {
+    const nowhere = join(folderPath, "nowhere", "keys.json");
+    expect(codeOf(() => writeKeyFile(nowhere, keys))).toBe("keys_path");
+    expect(() => writeKeyFile(nowhere, keys)).toThrow(
+      `The directory ${join(folderPath, "nowhere")} of the key file does not exist. Create it and make the service's user its owner.`,
+    );
   });
 
   test("is refused when others may read it, when damaged and when missing", () => {

@@ -1,7 +1,8 @@
 // Who may connect, and that health is told to everyone.
 import { describe, expect, test } from "bun:test";
 import { BellError } from "../../src/errors.ts";
-import { createAllowList, plainAddress } from "../../src/net/allow-list.ts";
+import { plainAddress } from "../../src/net/address.ts";
+import { createAllowList } from "../../src/net/allow-list.ts";
 import { request, startListener, statuses } from "./helpers.ts";
 
 describe("an allow list", () => {

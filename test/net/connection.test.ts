@@ -10,6 +10,7 @@ import {
   startListener,
   statuses,
   type TestListener,
+  TRANSPORTS,
   type Transport,
 } from "./helpers.ts";
 
@@ -41,7 +42,7 @@ function heldHandler() {
   };
 }
 
-for (const transport of ["tls", "plain"] as const) {
+for (const transport of TRANSPORTS) {
   describe(`over ${transport}`, () => {
     test("a connection serves many requests, with answers made at once and later", async () => {
       const handler: RequestHandler = ({ path }) =>

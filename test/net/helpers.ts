@@ -1,7 +1,7 @@
 // Helpers of the listener tests: certificates made on the spot, a listener with its log, and a raw client.
 import "reflect-metadata";
 import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import { fixedAnswer } from "../../src/net/answer.ts";
 import type { Limits } from "../../src/net/limits.ts";
@@ -68,7 +68,13 @@ export const QUICK: Partial<Limits> = {
   tickMs: 10,
 };
 
-export type Transport = "tls" | "plain";
+/** `proxied`: TLS after the header of a trusted proxy that speaks for `CLIENT`. */
+export type Transport = "tls" | "plain" | "proxied";
+
+export const TRANSPORTS: readonly Transport[] = ["tls", "plain", "proxied"];
+/** Whom the proxy passes on. */
+export const CLIENT = "192.0.2.7";
+export const PROXY_LINE = `PROXY TCP4 ${CLIENT} 192.0.2.1 4711 9443\r\n`;
 
 /** Starts a listener on a free port of the loopback address. Without a handler it answers OK. */
 export async function startListener(transport: Transport, options: Partial<ListenerOptions> = {}) {
@@ -81,7 +87,8 @@ export async function startListener(transport: Transport, options: Partial<Liste
     name: "registration",
     address: "127.0.0.1",
     port: 0,
-    tls: transport === "tls" ? shared : null,
+    tls: transport === "plain" ? null : shared,
+    ...(transport === "proxied" ? { trustedProxies: ["127.0.0.0/8"], proxyProtocol: true } : {}),
     allow: [],
     healthPaths: ["/livez", "/readyz", "/primary"],
     healthHandler: () => HEALTHY,
@@ -128,9 +135,21 @@ const PATIENCE_MS = 4000;
 /** Opens a raw connection; over TLS it is past the handshake. */
 export async function connect(transport: Transport, port: number) {
   const options = { host: "127.0.0.1", port, allowHalfOpen: true };
+  if (transport === "proxied") return connectProxied(port, PROXY_LINE);
   const socket: Socket =
     transport === "tls" ? connectTls({ ...options, rejectUnauthorized: false }) : connectPlain(options);
   return watch(socket, transport === "tls" ? "secureConnect" : "connect");
+}
+
+/** Opens a connection as a proxy does: its header, then the client's TLS. */
+export async function connectProxied(port: number, header: string | Buffer, tls: ConnectionOptions = {}) {
+  const socket = connectPlain({ host: "127.0.0.1", port, allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", () => resolve());
+    socket.once("error", reject);
+  });
+  socket.write(header);
+  return watch(connectTls({ socket, rejectUnauthorized: false, ...tls }), "secureConnect");
 }
 
 /** Collects what a socket receives. */

@@ -1,7 +1,7 @@
 // Starting and stopping: what is in flight is finished, what is idle is ended, and errors name the listener.
 import { describe, expect, test } from "bun:test";
 import { isBellError } from "../../src/errors.ts";
-import { eventually, makeIdentity, OK, request, startListener, statuses } from "./helpers.ts";
+import { eventually, makeIdentity, OK, request, startListener, statuses, TRANSPORTS } from "./helpers.ts";
 
 async function thrownBy(action: Promise<unknown>): Promise<{ code: string; message: string }> {
   try {
@@ -14,7 +14,7 @@ async function thrownBy(action: Promise<unknown>): Promise<{ code: string; messa
 }
 
 describe("stop", () => {
-  for (const transport of ["tls", "plain"] as const) {
+  for (const transport of TRANSPORTS) {
     test(`lets requests over ${transport} that are read or answered finish, and ends the rest`, async () => {
       let release: (() => void) | null = null;
       const handler = () =>

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { connect as connectPlain } from "node:net";
 import type { ListenerOptions } from "../../src/net/listener.ts";
+import type { RequestRate } from "../../src/net/request-rate.ts";
 import {
   type connect,
   eventually,
@@ -11,6 +12,7 @@ import {
   startListener,
   statuses,
   type TestListener,
+  TRANSPORTS,
   type Transport,
   watch,
 } from "./helpers.ts";
@@ -48,7 +50,7 @@ describe("in time", () => {
     });
   });
 
-  for (const transport of ["tls", "plain"] as const) {
+  for (const transport of TRANSPORTS) {
     test(`a client that sends nothing over ${transport} is closed`, async () => {
       await withBell(transport, { limits: QUICK }, async (bell) => {
         const client = await bell.connect();
@@ -149,7 +151,7 @@ describe("in time", () => {
 describe("in size", () => {
   const small = { ...QUICK, bodyBytes: 1000, drainBytes: 100_000, bodyMs: 3000 };
 
-  for (const transport of ["tls", "plain"] as const) {
+  for (const transport of TRANSPORTS) {
     test(`Exchange over ${transport}: an oversize body is heard out and handed on as such`, async () => {
       await withBell(transport, { name: "exchange", limits: small }, async (bell) => {
         const received = await bell.ask(request("POST /", {}, Buffer.alloc(50_000, "a")));
@@ -259,38 +261,126 @@ describe("in size", () => {
 });
 
 describe("in number", () => {
-  test("connections of one address", async () => {
+  const dial = (port: number, localAddress = "127.0.0.1") =>
+    watch(connectPlain({ port, host: "127.0.0.1", localAddress }), "connect");
+
+  test("connections of one address: the one that has waited longest makes room, and other addresses are not touched", async () => {
     await withBell("tls", { limits: { connectionsPerAddress: 3 } }, async (bell) => {
-      const clients = [];
-      for (let i = 0; i < 3; i += 1) clients.push(await bell.connect());
-      const refused = await watch(connectPlain(bell.port, "127.0.0.1"), "connect");
-      await refused.closed();
+      const other = await dial(bell.port, "127.0.0.2");
+      const clients = [await bell.connect(), await bell.connect(), await bell.connect()];
+      await eventually("all are there", () => bell.listener.connections === 4);
+      const fourth = await bell.connect();
+      await clients[0]?.closed();
       expect(await bell.refused("address_connections")).toBe(1);
-      expect(bell.listener.connections).toBe(3);
-      const other = await watch(
-        connectPlain({ port: bell.port, host: "127.0.0.1", localAddress: "127.0.0.2" }),
-        "connect",
-      );
-      await eventually("another address may", () => bell.listener.connections === 4);
-      clients[0]?.destroy();
-      await eventually("a place is free", () => bell.listener.connections === 3);
-      const again = await bell.connect();
-      again.send(request("GET /"));
-      expect(statuses(await again.closed())).toEqual([200]);
-      for (const client of [...clients, refused, other, again]) client.destroy();
+      expect(bell.listener.connections).toBe(4);
+      for (const client of [...clients.slice(1), fourth]) {
+        client.send(request("GET /"));
+        expect(statuses(await client.closed())).toEqual([200]);
+      }
+      expect(other.isEnded).toBe(false);
+      for (const client of [...clients, fourth, other]) client.destroy();
     });
   });
 
-  test("connections altogether", async () => {
+  test("connections altogether: whoever has no request in work makes room, the longest waiting first", async () => {
     await withBell("plain", { limits: { connections: 2 } }, async (bell) => {
-      const clients = [await bell.connect(), await bell.connect()];
+      const clients = [await dial(bell.port, "127.0.0.2"), await dial(bell.port, "127.0.0.3")];
       await eventually("both are there", () => bell.listener.connections === 2);
-      const refused = await bell.connect();
-      await refused.closed();
+      const third = await dial(bell.port, "127.0.0.4");
+      await clients[0]?.closed();
       expect(await bell.refused("connections")).toBe(1);
-      clients[0]?.send(request("GET /"));
-      expect(statuses((await clients[0]?.closed()) ?? "")).toEqual([200]);
-      for (const client of [...clients, refused]) client.destroy();
+      expect(bell.listener.connections).toBe(2);
+      for (const client of [clients[1], third]) {
+        client?.send(request("GET /"));
+        expect(statuses((await client?.closed()) ?? "")).toEqual([200]);
+      }
+      for (const client of [...clients, third]) client.destroy();
+    });
+  });
+
+  test("a crowd makes room before a single client does, although that has waited longer", async () => {
+    await withBell("plain", { limits: { connections: 4 } }, async (bell) => {
+      const single = await dial(bell.port, "127.0.0.2");
+      await eventually("it is there", () => bell.listener.connections === 1);
+      const crowd = [];
+      for (let n = 0; n < 6; n += 1) crowd.push(await dial(bell.port, "127.0.0.3"));
+      await crowd[2]?.closed();
+      expect(await bell.refused("connections")).toBe(3);
+      single.send(request("GET /"));
+      expect(statuses(await single.closed())).toEqual([200]);
+      for (const client of [single, ...crowd]) client.destroy();
+    });
+  });
+
+  test("a request that waits for its answer is never given up for a new connection", async () => {
+    let release: (() => void) | undefined;
+    const handler = () =>
+      new Promise<{ readonly status: number }>((resolve) => {
+        release = () => resolve({ status: 200 });
+      });
+    await withBell("tls", { limits: { connections: 1 }, handler }, async (bell) => {
+      const working = await bell.connect();
+      working.send(request("GET /"));
+      await eventually("it waits", () => release !== undefined);
+      const refused = await dial(bell.port, "127.0.0.2");
+      expect(await refused.closed()).toBe("");
+      expect(await bell.refused("connections")).toBe(1);
+      release?.();
+      expect(statuses(await working.closed())).toEqual([200]);
+      for (const client of [working, refused]) client.destroy();
+    });
+  });
+
+  test("addresses that are not allowed have a few places of their own, however many they open", async () => {
+    const limits = { connections: 20, strangers: 2 };
+    await withBell("plain", { name: "exchange", limits, allow: ["127.0.0.1"] }, async (bell) => {
+      const allowed = await bell.connect();
+      const strangers = [];
+      for (let n = 2; n < 12; n += 1) strangers.push(await dial(bell.port, `127.0.0.${n}`));
+      await eventually("two of them are left", () => bell.listener.connections === 3);
+      allowed.send(request("POST /"));
+      expect(statuses(await allowed.closed())).toEqual([200]);
+      strangers.at(-1)?.send(request("GET /livez"));
+      expect(statuses((await strangers.at(-1)?.closed()) ?? "")).toEqual([200]);
+      for (const client of [allowed, ...strangers]) client.destroy();
+    });
+  });
+});
+
+describe("in requests", () => {
+  const requestRate: RequestRate = {
+    burst: 3,
+    refillMs: 60_000,
+    maxKeys: 100,
+    keyOf: ({ path }) => (path.startsWith("/ews/") ? path : null),
+  };
+
+  test("one callback URL takes so many at once, and no other URL suffers", async () => {
+    await withBell("plain", { name: "exchange", requestRate }, async (bell) => {
+      const ask = async (path: string) => statuses(await bell.ask(request(`POST ${path}`)))[0];
+      const seen = [];
+      for (let n = 0; n < 5; n += 1) seen.push(await ask("/ews/one"));
+      expect(seen).toEqual([200, 200, 200, 503, 503]);
+      expect(await ask("/ews/two")).toBe(200);
+      for (let n = 0; n < 5; n += 1) expect(await ask("/other")).toBe(200);
+      expect(bell.requests).toHaveLength(9);
+      expect(await bell.refused("rate")).toBe(2);
+      expect(await bell.answers(503)).toBe(2);
+    });
+  });
+
+  test("a stranger who knows the URL uses up an allowance of its own", async () => {
+    await withBell("plain", { name: "exchange", requestRate }, async (bell) => {
+      for (let n = 0; n < 6; n += 1) {
+        const stranger = await watch(
+          connectPlain({ port: bell.port, host: "127.0.0.1", localAddress: "127.0.0.9" }),
+          "connect",
+        );
+        stranger.send(request("POST /ews/one"));
+        expect(statuses(await stranger.closed())).toEqual([n < 3 ? 200 : 503]);
+        stranger.destroy();
+      }
+      expect(statuses(await bell.ask(request("POST /ews/one")))).toEqual([200]);
     });
   });
 });

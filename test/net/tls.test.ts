@@ -106,6 +106,100 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
   });
 });
 
+describe.skipIf(!hasOpenssl)("every suite of TLS 1.2 that is served", () => {
+  test.each<readonly ["rsa" | "ec", string]>([
+    ["ec", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+    ["rsa", "ECDHE-RSA-AES128-GCM-SHA256"],
+    ["ec", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+    ["rsa", "ECDHE-RSA-AES256-GCM-SHA384"],
+    ["ec", "ECDHE-ECDSA-CHACHA20-POLY1305"],
+    ["rsa", "ECDHE-RSA-CHACHA20-POLY1305"],
+    ["rsa", "ECDHE-RSA-AES128-SHA256"],
+    ["ec", "ECDHE-ECDSA-AES128-SHA"],
+    ["rsa", "ECDHE-RSA-AES128-SHA"],
+    ["ec", "ECDHE-ECDSA-AES256-SHA"],
+    ["rsa", "ECDHE-RSA-AES256-SHA"],
+  ])("%s: %s", async (kind, suite) => {
+    const { port } = bells[kind]!;
+    expect(chosen(await openssl(port, ["-tls1_2", "-cipher", `${suite}:@SECLEVEL=0`]))).toEndWith(suite);
+  });
+
+  test("is asked for no renegotiation: the connection ends", async () => {
+    const output = await openssl(bells.rsa!.port, ["-tls1_2"], "R\n");
+    expect(output).toContain("RENEGOTIATING");
+    expect(output).toMatch(/no.renegotiation|unexpected eof|handshake failure|alert/i);
+    const bell = bells.rsa!;
+    await eventually("the connection is forgotten", () => bell.listener.connections === 0);
+  });
+});
+
+describe("a client that offers one suite of TLS 1.2", () => {
+  /** A ClientHello by hand, since openssl itself has given up some of these suites. */
+  function clientHello(suite: number): Buffer {
+    const extension = (type: number, body: readonly number[]) => [0, type, 0, body.length, ...body];
+    const extensions = [
+      // P-256 and X25519; uncompressed points; RSA and ECDSA with SHA-256, RSA with SHA-1.
+      ...extension(10, [0, 4, 0, 23, 0, 29]),
+      ...extension(11, [1, 0]),
+      ...extension(13, [0, 6, 4, 1, 4, 3, 2, 1]),
+    ];
+    const random = Array.from({ length: 32 }, (_, n) => n);
+    const body = [
+      3,
+      3,
+      ...random,
+      0,
+      0,
+      2,
+      suite >> 8,
+      suite & 0xff,
+      1,
+      0,
+      0,
+      extensions.length,
+      ...extensions,
+    ];
+    const message = [1, 0, 0, body.length, ...body];
+    return Buffer.from([0x16, 3, 1, 0, message.length, ...message]);
+  }
+
+  async function reply(suite: number): Promise<string> {
+    const client = await watch(connectPlain(bells.rsa!.port, "127.0.0.1"), "connect");
+    client.send(clientHello(suite));
+    await eventually("an answer", () => client.received.length >= 6 || client.isEnded);
+    const bytes = Buffer.from(client.received, "latin1");
+    client.destroy();
+    if (bytes[0] === 0x16) return "hello";
+    return bytes[0] === 0x15 && bytes[5] === 2 && bytes[6] === 40
+      ? "handshake failure"
+      : bytes.toString("hex");
+  }
+
+  test("gets a ServerHello for one that is served", async () => {
+    for (const suite of [0xc027, 0xc013, 0xc014, 0xc02f])
+      expect([suite, await reply(suite)]).toEqual([suite, "hello"]);
+  });
+
+  test.each([
+    ["RC4-MD5", 0x0004],
+    ["RC4-SHA", 0x0005],
+    ["3DES, static RSA", 0x000a],
+    ["3DES, DHE", 0x0016],
+    ["3DES, ECDHE", 0xc012],
+    ["RC4, ECDHE", 0xc011],
+    ["AES128-SHA, static RSA", 0x002f],
+    ["AES256-SHA, static RSA", 0x0035],
+    ["AES128-SHA256, static RSA", 0x003c],
+    ["AES128-GCM, static RSA", 0x009c],
+    ["AES256-GCM, static RSA", 0x009d],
+    ["AES128-SHA, DHE", 0x0033],
+    ["AES128-SHA, anonymous", 0xc018],
+    ["no encryption", 0x003b],
+  ])("is refused with %s", async (_, suite) => {
+    expect(await reply(suite)).toBe("handshake failure");
+  });
+});
+
 test("a session is resumed", async () => {
   const { port } = bells.rsa!;
   let session: Buffer | undefined;

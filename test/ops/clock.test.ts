@@ -56,14 +56,17 @@ test("nobody falls idle by a clock that was just set forward", () => {
     monotonicNow: () => time.monotonic,
   });
   idle.start();
-  expect(sweeps).toBe(1);
-  pass(3_600);
-  expect(sweeps).toBe(2);
+  // It may have been set before the start, too.
+  pass(23 * 3_600);
+  expect(sweeps).toBe(0);
+  pass(2 * 3_600);
+  expect(sweeps).toBeGreaterThan(0);
+  const until = sweeps;
   idle.clockJumped(365 * 24 * 3_600_000);
   pass(23 * 3_600);
-  expect(sweeps).toBe(2);
+  expect(sweeps).toBe(until);
   pass(2 * 3_600);
-  expect(sweeps).toBeGreaterThan(2);
+  expect(sweeps).toBeGreaterThan(until);
   idle.stop();
   const before = sweeps;
   pass(2 * 3_600);

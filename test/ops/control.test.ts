@@ -1,6 +1,15 @@
 // The control socket: who may use it, who else is on its path, and requests that nobody should send.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -180,7 +189,7 @@ describe("a verb", () => {
     expect(await askNode(path, "later")).toEqual({ done: true });
     expect(await askNode(path, "nothing")).toBeNull();
     const input = { id: "ä\n\u2028", list: [1, null, false] };
-    expect(await askNode(path, "echo", input)).toEqual({ input });
+    expect(await askNode(path, "echo", { input })).toEqual({ input });
     expect(await askNode(path, "echo")).toEqual({ input: null });
   });
 
@@ -199,7 +208,7 @@ describe("a verb", () => {
     expect(told).toEqual({ code: "internal", message: expect.stringContaining("its log has the reason") });
     expect(told.message).not.toContain("secret");
     expect(lines).toHaveLength(1);
-    expect(JSON.parse(lines[0]!.slice(3))).toMatchObject({ level: "error", verb: "fail" });
+    expect(JSON.parse(lines[0]!)).toMatchObject({ level: "error", verb: "fail" });
     expect(await askNode(path, "ping")).toBe("pong");
   });
 
@@ -262,7 +271,51 @@ describe("a request that nobody should send", () => {
   });
 });
 
+// Root may use every socket.
+const setpriv = process.getuid?.() === 0 ? Bun.which("setpriv") : null;
+
 describe("asking where no node is", () => {
+  test("is told apart from a socket that a killed node left behind", async () => {
+    expect((await refusal(() => askNode(path, "status"))).message).toContain("there is no control socket");
+    const dead = Bun.spawn(
+      [
+        process.execPath,
+        "-e",
+        `require("net").createServer().listen(${JSON.stringify(path)}, () => console.log("up"))`,
+      ],
+      { stdout: "pipe" },
+    );
+    for await (const _ of dead.stdout) break;
+    dead.kill("SIGKILL");
+    await dead.exited;
+    expect((await refusal(() => askNode(path, "status"))).message).toContain(
+      "left behind by one that was killed",
+    );
+  });
+
+  test.skipIf(setpriv === null)(
+    "is told apart from a socket that this user may not use (setpriv)",
+    async () => {
+      await serve();
+      chmodSync(directory, 0o755);
+      const source = join(import.meta.dir, "..", "..", "src", "ops", "control.ts");
+      const program = `import { askNode } from ${JSON.stringify(source)};
+      await askNode(${JSON.stringify(path)}, "ping").catch((error) => console.log(error.code, error.message));`;
+      const child = Bun.spawn(
+        [setpriv!, "--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, "-e", program],
+        { stdout: "pipe", stderr: "pipe", env: { ...process.env, HOME: "/tmp" } },
+      );
+      const [out, err] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      expect([out.trim(), err]).toEqual([
+        `control_denied This user may not use the control socket ${path}: it is for the service's user and group.`,
+        "",
+      ]);
+    },
+  );
+
   test("is told with the path", async () => {
     expect(await refusal(() => askNode(path, "status"))).toEqual({
       code: "not_running",

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from "bun:test";
 import { type Counts, createGauges } from "../../src/ops/gauges.ts";
 import { createMetrics } from "../../src/ops/metrics.ts";
 
-const EMPTY: Counts = { registrations: [], subscriptions: {}, owed: 0, owedOldestSince: null };
+const EMPTY: Counts = { registrations: [], notRung: 0, subscriptions: {}, owed: 0, owedOldestSince: null };
 
 let now: number;
 let counts: Counts;
@@ -38,6 +38,7 @@ test("show what the store counts, and how old the oldest debt is in seconds", as
       { app: "a", platform: "apns", count: 2 },
       { app: "a", platform: "fcm", count: 3 },
     ],
+    notRung: 1,
     subscriptions: { live: 4, silent: 1 },
     owed: 2,
     owedOldestSince: now - 90_000,
@@ -47,6 +48,7 @@ test("show what the store counts, and how old the oldest debt is in seconds", as
     'inboxbell_registrations{app="a",platform="apns"} 2',
     'inboxbell_registrations{app="a",platform="fcm"} 3',
   ]);
+  expect(await shown("registrations_not_rung")).toEqual(["inboxbell_registrations_not_rung 1"]);
   expect(await shown("subscriptions{")).toEqual([
     'inboxbell_subscriptions{state="live"} 4',
     'inboxbell_subscriptions{state="silent"} 1',

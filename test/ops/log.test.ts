@@ -1,23 +1,23 @@
 // The log stream: JSON lines that journald understands, text for a person at a terminal, nothing below the level.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger, type LogFormat, type LogLevel, silentLogger } from "../../src/ops/log.ts";
 
-function logger(level: LogLevel, format: LogFormat) {
+function logger(level: LogLevel, format: LogFormat, forJournald = false) {
   const lines: string[] = [];
-  return { log: createLogger(level, format, (line) => void lines.push(line)), lines };
+  return { log: createLogger(level, format, (line) => void lines.push(line), forJournald), lines };
 }
 
 describe("a JSON line", () => {
-  test("has a priority for journald, level, time, fields and a sentence, and nothing about the machine", () => {
+  test("has level, time, fields and a sentence, nothing about the machine, and is JSON from its first character", () => {
     const { log, lines } = logger("info", "json");
     const before = Date.now();
     log.info({ app: "com.example.mail", count: 3, ok: true, none: null }, "Rang.");
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^<6>\{.*\}\n$/);
-    const { time, ...rest } = JSON.parse(lines[0]!.slice(3)) as Record<string, unknown>;
+    expect(lines[0]).toMatch(/^\{.*\}\n$/);
+    const { time, ...rest } = JSON.parse(lines[0]!) as Record<string, unknown>;
     expect(rest).toEqual({
       level: "info",
       app: "com.example.mail",
@@ -30,8 +30,8 @@ describe("a JSON line", () => {
     expect(Date.parse(String(time))).toBeGreaterThanOrEqual(before);
   });
 
-  test("has the priority of its level", () => {
-    const { log, lines } = logger("debug", "json");
+  test("has the priority of its level before it where journald reads it", () => {
+    const { log, lines } = logger("debug", "json", true);
     for (const level of ["debug", "info", "warn", "error"] as const) log[level]({}, level);
     expect(lines.map((line) => line.slice(0, 3))).toEqual(["<7>", "<6>", "<4>", "<3>"]);
     expect(lines.map((line) => (JSON.parse(line.slice(3)) as { level: string }).level)).toEqual([
@@ -47,7 +47,7 @@ describe("a JSON line", () => {
     log.warn({ reason: 'a\n<2>{"level":"fatal"}\r\u2028\u0000' }, "two\nlines");
     expect(lines).toHaveLength(1);
     expect(lines[0]!.trimEnd()).not.toContain("\n");
-    expect(JSON.parse(lines[0]!.slice(3))).toMatchObject({ level: "warn", msg: "two\nlines" });
+    expect(JSON.parse(lines[0]!)).toMatchObject({ level: "warn", msg: "two\nlines" });
   });
 
   test("leaves out a field without a value", () => {
@@ -74,7 +74,7 @@ test("a child's lines all carry its fields, and its parent's do not", () => {
   const { log, lines } = logger("info", "json");
   log.child({ correlationId: "abc" }).child({ listener: "exchange" }).info({}, "Heard.");
   log.info({}, "Alone.");
-  expect(JSON.parse(lines[0]!.slice(3))).toMatchObject({ correlationId: "abc", listener: "exchange" });
+  expect(JSON.parse(lines[0]!)).toMatchObject({ correlationId: "abc", listener: "exchange" });
   expect(lines[1]).not.toContain("abc");
 });
 
@@ -106,9 +106,30 @@ describe("the format auto", () => {
   afterAll(() => rmSync(directory, { recursive: true }));
 
   test("is JSON on standard error where that is no terminal", async () => {
-    const child = Bun.spawn([process.execPath, program], { stdout: "pipe", stderr: "pipe" });
-    expect(await new Response(child.stdout).text()).toBe("");
-    expect(await new Response(child.stderr).text()).toMatch(/^<6>\{"level":"info".*"msg":"Ready\."\}\n$/);
+    // As in a service's shell whose standard error was led elsewhere: the variable alone proves nothing.
+    for (const env of [{}, { JOURNAL_STREAM: "8:123456" }]) {
+      const child = Bun.spawn([process.execPath, program], {
+        stdout: "pipe",
+        stderr: "pipe",
+        env: { ...process.env, ...env },
+      });
+      expect(await new Response(child.stdout).text()).toBe("");
+      expect(await new Response(child.stderr).text()).toMatch(/^\{"level":"info".*"msg":"Ready\."\}\n$/);
+    }
+  });
+
+  test("is JSON with a priority on the stream that systemd has connected to the journal", async () => {
+    const journal = join(directory, "journal");
+    const file = openSync(journal, "w");
+    const { dev, ino } = fstatSync(file, { bigint: true });
+    const child = Bun.spawn([process.execPath, program], {
+      stdout: "ignore",
+      stderr: file,
+      env: { ...process.env, JOURNAL_STREAM: `${dev}:${ino}` },
+    });
+    expect(await child.exited).toBe(0);
+    closeSync(file);
+    expect(readFileSync(journal, "utf8")).toMatch(/^<6>\{"level":"info".*"msg":"Ready\."\}\n$/);
   });
 
   const script = Bun.which("script");

@@ -1,7 +1,15 @@
 // The metrics as Prometheus reads them: names, types and labels of the contract, in well-formed text.
 import { describe, expect, test } from "bun:test";
+import { closeSync, openSync } from "node:fs";
+import { parse } from "yaml";
+import { KINDS_OF_PAUSE } from "../../src/delivery/hints.ts";
+import type { VerdictKind } from "../../src/delivery/outcome.ts";
+import type { RefusalReason } from "../../src/net/refusals.ts";
 import { createAdminHandler } from "../../src/ops/admin.ts";
+import type { NotificationResult } from "../../src/ops/metrics.ts";
 import { createMetrics } from "../../src/ops/metrics.ts";
+import { ALERT_RULES, labelNote } from "../../src/ops/metrics-notes.ts";
+import type { FolderState } from "../../src/store/types.ts";
 
 const BUILD = { version: "1.2.3", commit: "0123456789ab" };
 
@@ -78,10 +86,34 @@ describe("the text of the metrics", () => {
     expect(text).toContain("inboxbell_pair_role 1\n");
   });
 
-  test("tells the process's memory, which an administrator wants to watch", async () => {
-    const text = await createMetrics(BUILD).registry.metrics();
-    const resident = /^inboxbell_process_resident_memory_bytes (\S+)$/m.exec(text);
-    expect(Number(resident![1])).toBeGreaterThan(1_000_000);
+  test("tells of the process what is true of it, and nothing of the runtime's insides", async () => {
+    const { registry } = createMetrics(BUILD);
+    const read = async () => {
+      const text = await registry.metrics();
+      const values = [...text.matchAll(/^inboxbell_((?:process|nodejs)_\S+) (\S+)$/gm)];
+      return Object.fromEntries(values.map(([, name, value]) => [name, Number(value)])) as Record<
+        string,
+        number
+      >;
+    };
+    const before = await read();
+    expect(Object.keys(before).sort()).toEqual([
+      "process_cpu_seconds_total",
+      "process_open_fds",
+      "process_resident_memory_bytes",
+      "process_start_time_seconds",
+    ]);
+    expect(before.process_resident_memory_bytes).toBeGreaterThan(10_000_000);
+    expect(before.process_start_time_seconds).toBeCloseTo(Date.now() / 1000 - process.uptime(), 0);
+    const files = Array.from({ length: 20 }, () => openSync("/dev/null", "r"));
+    const until = performance.now() + 60;
+    while (performance.now() < until);
+    const after = await read();
+    for (const file of files) closeSync(file);
+    expect(after.process_open_fds! - before.process_open_fds!).toBe(20);
+    const worked = after.process_cpu_seconds_total! - before.process_cpu_seconds_total!;
+    expect(worked).toBeGreaterThan(0.005);
+    expect(worked).toBeLessThan(5);
   });
 });
 
@@ -119,6 +151,104 @@ describe("the admin listener", () => {
     expect((await ask("POST", "/metrics")).status).toBe(405);
     for (const path of ["/", "/metrics/", "/api/v1/registrations", "/debug"]) {
       expect((await ask("GET", path)).status).toBe(404);
+    }
+  });
+});
+
+describe("the notes on the metrics", () => {
+  interface Described {
+    readonly name: string;
+    readonly labelNames: readonly string[];
+  }
+  const described = createMetrics(BUILD).registry.getMetricsAsArray() as unknown as readonly Described[];
+
+  test("tell the values of every label", () => {
+    for (const { name, labelNames } of described) {
+      for (const label of labelNames) {
+        const note = labelNote(name.replace("inboxbell_", ""), label);
+        expect([name, label, note]).toEqual([name, label, expect.any(String)]);
+      }
+    }
+  });
+
+  test("name each value that the code knows", () => {
+    // Types, so that a new value does not compile before it is here.
+    const results: Record<NotificationResult, true> = {
+      accepted: true,
+      heartbeat: true,
+      duplicate: true,
+      unknown: true,
+      malformed: true,
+      refused: true,
+    };
+    const outcomes: Record<VerdictKind, true> = {
+      accepted: true,
+      token_dead: true,
+      token_bad: true,
+      token_doubtful: true,
+      configuration: true,
+      auth_hold: true,
+      our_bug: true,
+      device_slow: true,
+      project_quota: true,
+      transient: true,
+      unreachable: true,
+    };
+    const refusals: Record<RefusalReason, true> = {
+      connections: true,
+      address_connections: true,
+      allow: true,
+      proxy_protocol: true,
+      rate: true,
+      handshake: true,
+      handshake_time: true,
+      headers_time: true,
+      body_time: true,
+      answer_time: true,
+      write_time: true,
+      malformed: true,
+      oversize: true,
+      memory: true,
+    };
+    const states: Record<FolderState, true> = {
+      expected: true,
+      live: true,
+      silent: true,
+      failed: true,
+      ended: true,
+    };
+    const noted: readonly (readonly [string, string, readonly string[]])[] = [
+      ["notifications_total", "result", Object.keys(results)],
+      ["rings_total", "outcome", Object.keys(outcomes)],
+      ["connections_refused_total", "why", Object.keys(refusals)],
+      ["subscriptions", "state", Object.keys(states)],
+      ["provider_paused", "reason", KINDS_OF_PAUSE.map(([why]) => why)],
+    ];
+    for (const [metric, label, values] of noted) {
+      const note = labelNote(metric, label) ?? "";
+      expect([metric, values.filter((value) => !note.includes(`\`${value}\``))]).toEqual([metric, []]);
+    }
+  });
+
+  test("have alerts that are YAML and ask for metrics and labels that there are", () => {
+    interface Rule {
+      readonly alert: string;
+      readonly expr: string;
+      readonly annotations: { readonly summary: string };
+    }
+    const { groups } = parse(ALERT_RULES) as {
+      readonly groups: readonly { readonly rules: readonly Rule[] }[];
+    };
+    const rules = groups.flatMap((group) => group.rules);
+    expect(rules).toHaveLength(5);
+    for (const { alert, expr, annotations } of rules) {
+      const names = expr.match(/inboxbell_[a-z_]+/g) ?? [];
+      expect([alert, names.length > 0]).toEqual([alert, true]);
+      const metrics = described.filter(({ name }) => names.some((each) => each === name));
+      expect([alert, metrics.map(({ name }) => name).sort()]).toEqual([alert, [...new Set(names)].sort()]);
+      const labels = metrics.flatMap(({ labelNames }) => labelNames);
+      const used = [...annotations.summary.matchAll(/\$labels\.([a-z_]+)/g)].map((match) => match[1]!);
+      expect([alert, used.filter((label) => !labels.includes(label))]).toEqual([alert, []]);
     }
   });
 });

@@ -12,14 +12,22 @@ const GOOD: NodeStatus = {
   ready: true,
   checks: [{ name: "database", ok: true, detail: "the last commit succeeded" }],
   listeners: [{ name: "exchange", address: "0.0.0.0", port: 9443, connections: 2 }],
+  certificates: [{ name: "exchange", expiresInSeconds: 90 * 86_400 }],
   registrations: [
     { app: "com.example.mail", platform: "apns", count: 3 },
     { app: "com.example.mail", platform: "fcm", count: 4 },
   ],
+  notRung: 0,
   subscriptions: { live: 7, silent: 1 },
+  exchange: { notifications: 345, heardSecondsAgo: 12.4 },
   owed: 0,
   owedOldestSeconds: null,
+  rings: [
+    { provider: "apns", triedSecondsAgo: 3, acceptedSecondsAgo: 3 },
+    { provider: "fcm", triedSecondsAgo: null, acceptedSecondsAgo: null },
+  ],
   paused: [],
+  needsRestart: [],
 };
 
 describe("a status", () => {
@@ -78,11 +86,62 @@ describe("the text of a status", () => {
       ...GOOD,
       ready: false,
       checks: [{ name: "database", ok: false, detail: "cannot be written" }],
-      paused: [{ app: "com.example.mail", provider: "apns", reason: "configuration" }],
+      paused: [
+        {
+          app: "com.example.mail",
+          provider: "apns",
+          reason: "InvalidProviderToken",
+          hint: "Check apns.key.",
+          seconds: 600,
+        },
+      ],
     };
     expect(line(bad, "state")).toBe("state  NOT READY");
     expect(line(bad, "database")).toBe("  database  !!  cannot be written");
-    expect(line(bad, "PAUSED")).toBe("PAUSED  com.example.mail on apns: configuration");
+    expect(line(bad, "PAUSED")).toBe("PAUSED  com.example.mail on apns for 10 min: InvalidProviderToken");
+    expect(line(bad, "Check")).toBe("  Check apns.key.");
     expect(line(GOOD, "PAUSED")).toBeUndefined();
+  });
+
+  test("says when Exchange was heard and how much came of it", () => {
+    expect(line(GOOD, "Exchange")).toBe("Exchange  last heard 12 s ago, 345 notifications since the start");
+    const deaf = { ...GOOD, exchange: { notifications: 0, heardSecondsAgo: null } };
+    expect(line(deaf, "Exchange")).toBe(
+      "Exchange  not heard since the start, 0 notifications since the start",
+    );
+  });
+
+  test("says of each provider when it accepted a ring, and of the phones how many get none", () => {
+    expect(line(GOOD, "rings")).toBe("rings  apns last accepted 3 s ago, fcm not tried yet");
+    const refused = { provider: "apns", triedSecondsAgo: 240, acceptedSecondsAgo: null };
+    expect(line({ ...GOOD, rings: [refused] }, "rings")).toBe(
+      "rings  apns none accepted, last tried 4 min ago",
+    );
+    expect(line({ ...GOOD, notRung: 2 }, "registrations")).toEndWith(
+      "; 2 not rung until renewed: the provider refused the token",
+    );
+  });
+
+  test("says how long certificates are good, and which keys wait for a restart", () => {
+    expect(line(GOOD, "certificates")).toBe("certificates  exchange for another 90 days");
+    const expired = { ...GOOD, certificates: [{ name: "exchange", expiresInSeconds: -7200 }] };
+    expect(line(expired, "certificates")).toBe("certificates  exchange EXPIRED 2 h ago");
+    expect(line(GOOD, "RESTART")).toBeUndefined();
+    expect(line({ ...GOOD, needsRestart: ["store.path", "node"] }, "RESTART")).toBe(
+      "RESTART  needs a restart: store.path, node",
+    );
+  });
+
+  test("stays one screen of 24 lines also in trouble", () => {
+    const pause = { app: "a", provider: "apns", reason: "r", hint: "h", seconds: 1 };
+    const checks = Array.from({ length: 5 }, (_, n) => ({ name: `check ${n}`, ok: false, detail: "bad" }));
+    const listeners = ["registration", "exchange", "admin"].map((name) => ({
+      name,
+      address: "::",
+      port: 1,
+      connections: 0,
+    }));
+    const bad = { ...GOOD, checks, listeners, paused: [pause, pause], needsRestart: ["node"] };
+    expect(statusText(bad).split("\n").length).toBeLessThan(24);
   });
 });

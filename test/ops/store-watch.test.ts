@@ -23,7 +23,7 @@ beforeEach(() => {
   );
 });
 
-const levels = () => lines.map((line) => (JSON.parse(line.slice(3)) as { level: string }).level);
+const levels = () => lines.map((line) => (JSON.parse(line) as { level: string }).level);
 
 test("a commit is measured in seconds and in requests, and not told", async () => {
   watch.committed(12, 3.5);
@@ -56,7 +56,7 @@ test("recovery is told with how long it took, and the next failure at once", () 
   watch.failed(FULL, false);
   now += 12_000;
   watch.recovered();
-  expect(JSON.parse(lines[1]!.slice(3))).toMatchObject({ level: "warn", failedForMs: 12_000 });
+  expect(JSON.parse(lines[1]!)).toMatchObject({ level: "warn", failedForMs: 12_000 });
   expect(watch.check.look().ok).toBe(true);
   watch.failed(FULL, false);
   expect(levels()).toEqual(["error", "warn", "error"]);

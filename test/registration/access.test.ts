@@ -122,6 +122,25 @@ test("wrong enrolment secrets are limited for an address, and the right one stil
   expect((await newPhone(api).put(START)).status).toBe(201);
 });
 
+test("requests are counted by registration and secret: who repeats one without end slows down no other phone", async () => {
+  const api = started();
+  const [busy, calm] = [newPhone(api), newPhone(api)];
+  await busy.put(START);
+  await calm.put(START);
+  const seen = await Promise.all(Array.from({ length: 80 }, async () => (await busy.get()).status));
+  // One more a second is let through meanwhile.
+  expect(seen.filter((status) => status === 200).length).toBeLessThan(65);
+  expect(new Set(seen)).toEqual(new Set([200, 429]));
+  const limited = await busy.renew(START + 1);
+  expect([limited.status, limited.json.code]).toEqual([429, "rate_limited"]);
+  expect(Number(limited.headers.get("retry-after"))).toBe(1);
+  // From the same address, as behind a gateway.
+  expect((await calm.get()).status).toBe(200);
+  // Who knows the id but not the secret has an allowance of its own, and takes nothing from the phone's.
+  for (let i = 0; i < 80; i++) await api.call("GET", calm.path, { bearer: "one-and-the-same-guess" });
+  expect((await calm.get()).status).toBe(200);
+});
+
 test("a test ring is owed once asked for, at most six times a minute", async () => {
   const api = started();
   const phone = newPhone(api);

@@ -2,21 +2,18 @@ import { expect, test } from "bun:test";
 import { decidePut } from "../../src/registration/decide.ts";
 import type { Wish } from "../../src/registration/wish.ts";
 import type { Folder } from "../../src/store/types.ts";
+import { UNHEARD } from "../../src/store/unheard.ts";
 
 const NOW = 1_760_000_000_000;
 const circumstances = { enrolled: true, now: NOW, statusFrequencyMinutes: 15 };
 const heard: Folder = {
+  ...UNHEARD,
   name: "inbox",
   kind: "inbox",
   generation: NOW,
   boundGeneration: NOW,
   subscriptionMac: Buffer.from("subscription"),
-  watermarkMac: null,
   lastHeardAt: NOW,
-  failedAt: null,
-  endedGeneration: 0,
-  folderMac: null,
-  folderLearnt: false,
   statusFrequencyMinutes: 30,
 };
 const wish: Wish = {

@@ -61,6 +61,34 @@ test("what was heard on the old callback URL stays until the new one is heard", 
   expect(await api.stored(phone.id)).toMatchObject({ ...heard, generation: START + 10 });
 });
 
+test("a folder that was lost is expected again once the app asks for a new subscription, and only then", async () => {
+  const phone = newPhone(api);
+  await phone.put(START);
+  for (const [at, lost] of [{ failedAt: START + 1 }, { silentAt: START + 1 }].entries()) {
+    const revision = START + 10 * (at + 1);
+    await api.folder(phone.id, {
+      ...lost,
+      boundGeneration: (await api.stored(phone.id)).generation,
+      lastHeardAt: START,
+      asks: 4,
+      askedAt: START + 5,
+    });
+    const renewed = await phone.renew(revision);
+    expect(folderOf(renewed).state).toBe(at === 0 ? "failed" : "silent");
+    expect(await api.stored(phone.id)).toMatchObject({ asks: 4 });
+    const again = await phone.renew(revision + 1, { folders: [{ kind: "inbox", new_subscription: true }] });
+    expect(folderOf(again).state).toBe("expected");
+    expect((await phone.get()).json.state).toBe("expected");
+    // When it was asked last stays known: a subscription that is lost again and again rings no more often for it.
+    expect(await api.stored(phone.id)).toMatchObject({
+      failedAt: null,
+      silentAt: null,
+      asks: 0,
+      askedAt: START + 5,
+    });
+  }
+});
+
 test("a folder left out is removed, and comes back with a new callback URL", async () => {
   const phone = newPhone(api);
   await phone.put(START, { folders: [{ kind: "inbox" }, { kind: "calendar" }] });
@@ -96,13 +124,15 @@ test("a folder id that was given is kept while the app says nothing else, as a k
   });
 });
 
-test("the state asks for a new subscription when a folder failed or ended, and says dead when the token is", async () => {
+test("the state asks for a new subscription when a folder failed, fell silent or ended, and says dead when the token is", async () => {
   const phone = newPhone(api);
   await phone.put(START);
   expect((await phone.get()).json.state).toBe("expected");
   await api.folder(phone.id, { boundGeneration: START, lastHeardAt: START, failedAt: START + 1 });
   expect((await phone.get()).json).toMatchObject({ state: "resubscribe", folders: [{ state: "failed" }] });
-  await api.folder(phone.id, { failedAt: null, endedGeneration: START });
+  await api.folder(phone.id, { failedAt: null, silentAt: START + 2, asks: 3, askedAt: START + 2 });
+  expect((await phone.get()).json).toMatchObject({ state: "resubscribe", folders: [{ state: "silent" }] });
+  await api.folder(phone.id, { silentAt: null, endedGeneration: START });
   expect((await phone.get()).json).toMatchObject({ state: "resubscribe", folders: [{ state: "ended" }] });
   await phone.ring();
   const [ring] = await api.store.begin([phone.id]);

@@ -30,6 +30,7 @@ const texts = {
   fcmBody: "new_messages",
   testRing: "TEST_RING",
 };
+const ringFolders = ["inbox", "calendar", "other"] as const;
 const apns: AppConfig["apns"] = {
   environment: "production",
   topic: "com.example.mail",
@@ -40,7 +41,14 @@ const apns: AppConfig["apns"] = {
 const fcm: AppConfig["fcm"] = { serviceAccount: "/none.json", url: null, tokenUrl: null, dataOnly: false };
 
 export function testConfig(sharedRoute = false): Config {
-  const listener = { address: "127.0.0.1", port: 0, tls: null, allow: [] };
+  const listener = {
+    address: "127.0.0.1",
+    port: 0,
+    tls: null,
+    allow: [],
+    trustedProxies: [],
+    proxyProtocol: false,
+  };
   return {
     file: "/none.yaml",
     node: "bell-test",
@@ -54,8 +62,8 @@ export function testConfig(sharedRoute = false): Config {
     keys: { file: "/none.json" },
     ringing: { mergeChangesMs: 0, stalledAfterMs: 120_000 },
     apps: [
-      { id: "com.example.mail", apns, fcm, ring: "badge", texts },
-      { id: "com.example.ios", apns, fcm: null, ring: "rich", texts },
+      { id: "com.example.mail", apns, fcm, ring: "badge", ringFolders, texts },
+      { id: "com.example.ios", apns, fcm: null, ring: "rich", ringFolders, texts },
     ],
     registrationAuth: [
       { type: "enrolment_secret", file: "/none.secret" },
@@ -115,6 +123,14 @@ export async function startApi(options: { readonly sharedRoute?: boolean } = {})
     metrics,
     now: () => time.now,
   });
+  let seen = START;
+  let passed = 0;
+  // What the test lets pass on the wall clock passes on this one too; a clock set back does not turn it back.
+  const monotonicNow = () => {
+    passed += Math.max(0, time.now - seen);
+    seen = time.now;
+    return performance.now() + passed;
+  };
   const listener = createListener({
     name: "registration",
     address: "127.0.0.1",
@@ -126,6 +142,7 @@ export async function startApi(options: { readonly sharedRoute?: boolean } = {})
     healthHandler: () => ({ status: 404 }),
     log,
     metrics,
+    now: monotonicNow,
   });
   const { port } = await listener.start();
   const base = `https://127.0.0.1:${port}`;

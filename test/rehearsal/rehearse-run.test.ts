@@ -1,8 +1,9 @@
 // `rehearse` as a person runs it: how it ends, what it leaves behind, and what it says when something is wrong.
 import { afterEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { createAuthority, issue } from "../../src/rehearsal/certificates.ts";
 
 const main = join(import.meta.dir, "..", "..", "src", "main.ts");
 const stops: (() => void)[] = [];
@@ -66,12 +67,12 @@ function processesUsing(directory: string): string[] {
   });
 }
 
-const RING = /(APNs|FCM) +phone-\d+ +mail +badge \d+ +[\d.]+ ms/;
+const RING = /(APNs|FCM) +mailbox-\d+ +phone-\d+ +mail +badge \d+ +[\d.]+ ms/;
 
 test("shows each notification and each ring line by line, and ends in order on Ctrl-C", async () => {
   const rehearsal = run("rehearse", "--phones", "6");
   await rehearsal.said(/v1\/discovery[\s\S]*openapi.json[\s\S]*readyz[\s\S]*\/metrics/);
-  await rehearsal.said(/Exchange +mailbox-\d+ +inbox +Created \+ NewMail \+ Modified +unread \d+/);
+  await rehearsal.said(/Exchange +mailbox-\d+ +phone-\d+ +inbox +Created \+ NewMail \+ Modified +unread \d+/);
   await rehearsal.said(RING);
   const [directory] = rehearsal.left();
   expect(statSync(join(rehearsal.temporary, directory!)).mode & 0o777).toBe(0o700);
@@ -123,18 +124,93 @@ test("keeps its directory when asked to, and makes up the same values for the sa
 
 test("starts the simulators alone, and rings once somebody starts an appliance with its configuration", async () => {
   const rehearsal = run("rehearse", "--simulators-only", "--phones", "4");
-  const [, file] = await rehearsal.said(/serve --config (\S+)/);
-  await rehearsal.said(/APNs +https:\/\/127\.0\.0\.1:\d+ +FCM +https:\/\/127\.0\.0\.1:\d+/);
+  const [heading, file] = await rehearsal.said(/[\s\S]*serve --config (\S+)[\s\S]*\/metrics\n/);
+  expect(heading).toMatch(/^ +APNs +https:\/\/127\.0\.0\.1:\d+$/m);
+  expect(heading).toMatch(/^ +FCM +https:\/\/127\.0\.0\.1:\d+$/m);
+  // One address a line, and nothing that a shell would take for a pattern.
+  const addresses = heading.split("\n").map((line) => line.match(/https?:\/\//g)?.length ?? 0);
+  expect(Math.max(...addresses)).toBe(1);
+  for (const line of heading.split("\n")) if (line.includes("?")) expect(line).toMatch(/ "\S+\?\S+"$/);
+  expect(heading.indexOf("Once it runs:")).toBeLessThan(heading.indexOf("/v1/discovery"));
   expect(processesUsing(rehearsal.temporary)).toEqual([]);
   const check = run("check", "--config", file!);
   expect(await check.ended()).toBe(0);
   const appliance = run("serve", "--config", file!);
   await rehearsal.said(RING);
+  // A phone by hand, with a token that the simulators know.
+  const directory = dirname(file!);
+  const [, url] = /discovery +(https:\S+)\/v1\/discovery/.exec(heading)!;
+  for (const [platform, provider] of [
+    ["apns", "APNs"],
+    ["fcm", "FCM"],
+  ] as const) {
+    const token = new RegExp(`^ +${provider} +((?!https)\\S+)$`, "m").exec(heading)![1];
+    const secret = Buffer.alloc(24, provider).toString("base64url");
+    const path = `${url}/v1/registrations/${crypto.randomUUID()}`;
+    const send = (method: string, where: string, bearer: string, body?: unknown) =>
+      fetch(where, {
+        method,
+        headers: { Authorization: `Bearer ${bearer}`, "Content-Type": "application/json" },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        tls: { ca: readFileSync(join(directory, "ca.pem"), "utf8") },
+      });
+    const enrolment = readFileSync(join(directory, "enrolment.secret"), "utf8").trim();
+    const body = {
+      app: "com.example.mail",
+      platform,
+      token,
+      secret,
+      revision: 1,
+      folders: [{ kind: "inbox" }],
+    };
+    expect((await send("PUT", path, enrolment, body)).status).toBe(201);
+    expect((await send("POST", `${path}/ring`, secret)).status).toBe(202);
+    await rehearsal.said(new RegExp(`${provider} +by hand +test`));
+  }
   rehearsal.child.kill("SIGINT");
   expect(await rehearsal.ended()).toBe(0);
   appliance.child.kill("SIGTERM");
   expect(await appliance.ended()).toBe(0);
 }, 30_000);
+
+test("starts the simulators alone, and waits on while the appliance is not as the phones need it", async () => {
+  const rehearsal = run("rehearse", "--simulators-only", "--phones", "2");
+  const [, file] = await rehearsal.said(/serve --config (\S+)/);
+  const directory = dirname(file!);
+  // A certificate of an authority that the phones do not know.
+  const [certificate, key] = ["tls/reg.pem", "tls/reg.key"].map((name) => join(directory, name)) as [
+    string,
+    string,
+  ];
+  const right = [readFileSync(certificate, "utf8"), readFileSync(key, "utf8")] as const;
+  const foreign = await issue(await createAuthority("Another"), { names: ["127.0.0.1"] });
+  writeFileSync(certificate, foreign.certificate);
+  writeFileSync(key, foreign.key);
+  let appliance = run("serve", "--config", file!);
+  await rehearsal.said(/do not trust the certificate there \([A-Z_]+\); those in \S+\/tls are signed by/);
+  appliance.child.kill("SIGTERM");
+  await appliance.ended();
+  writeFileSync(certificate, right[0]);
+  writeFileSync(key, right[1]);
+  // Another enrolment secret.
+  const secret = join(directory, "enrolment.secret");
+  const rightSecret = readFileSync(secret, "utf8");
+  writeFileSync(secret, "another-secret-of-the-right-length\n");
+  appliance = run("serve", "--config", file!);
+  await rehearsal.said(
+    new RegExp(`refused \\(401\\); its enrolment secret must be that of ${directory}/enrolment.secret`),
+  );
+  appliance.child.kill("SIGTERM");
+  await appliance.ended();
+  writeFileSync(secret, rightSecret);
+  appliance = run("serve", "--config", file!);
+  await rehearsal.said(RING);
+  expect(rehearsal.text()).not.toContain("last lines");
+  rehearsal.child.kill("SIGINT");
+  expect(await rehearsal.ended()).toBe(0);
+  appliance.child.kill("SIGTERM");
+  expect(await appliance.ended()).toBe(0);
+}, 60_000);
 
 test("waits for an appliance until Ctrl-C", async () => {
   const rehearsal = run("rehearse", "--simulators-only");

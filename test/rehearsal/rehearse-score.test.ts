@@ -79,6 +79,7 @@ test("measures from each POST to the ring that answered it, and shows the longes
   expect(
     told.map((happening) => (happening.kind === "ring" ? happening.latencyMs : happening.unread)),
   ).toEqual([1, 2, 25, null]);
+  expect(told.map(({ phone }) => phone)).toEqual(Array(4).fill("phone-1"));
   expect([score.notifications, score.rings, score.missingWakes()]).toEqual([2, 2, 0]);
 });
 
@@ -92,6 +93,20 @@ test("lets a ring for new mail answer other changes of the inbox, but not the ca
   expect([score.latenciesMs.length, score.missingWakes()]).toEqual([1, 1]);
   score.rang("phone-1", "mailbox-1", "FCM", push("calendar", null), 10);
   expect(score.missingWakes()).toBe(0);
+});
+
+test("shows the delay of a new mail from its own POST, not from that of a change that its ring answers too", () => {
+  const shown: (number | null)[] = [];
+  const score = createScore((happening) => {
+    if (happening.kind === "ring") shown.push(happening.latencyMs);
+  });
+  score.posted(post([counted(4)], { sentAtMs: 0 }), TO);
+  score.posted(post([event("NewMail"), counted(5)], { sentAtMs: 1900 }), TO);
+  score.rang("phone-1", "mailbox-1", "APNs", push("mail", 5), 1910);
+  // A ring that answers only what is of another kind is counted from that.
+  score.posted(post([counted(6)], { sentAtMs: 2000 }), TO);
+  score.rang("phone-1", "mailbox-1", "APNs", push("mail", 6), 2500);
+  expect(shown).toEqual([10, 500]);
 });
 
 test("misses a wake-up that went to another phone of the same mailbox", () => {

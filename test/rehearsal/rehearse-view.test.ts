@@ -6,6 +6,7 @@ import type { Happening } from "../../src/rehearsal/score.ts";
 const AT = new Date(2026, 0, 15, 12, 1, 3, 120);
 const NOTIFICATION: Happening = {
   kind: "notification",
+  phone: "phone-18",
   mailbox: "mailbox-17",
   folder: "inbox",
   what: "Created + NewMail + Modified",
@@ -22,15 +23,21 @@ const RING: Happening = {
 
 test("writes a notification and its ring with the time of day, the badge and the latency", () => {
   expect(line(NOTIFICATION, AT)).toBe(
-    "12:01:03.120  Exchange  mailbox-17   inbox    Created + NewMail + Modified  unread 4",
+    "12:01:03.120  Exchange  mailbox-17   phone-18   inbox    Created + NewMail + Modified  unread 4",
   );
-  expect(line(RING, AT)).toBe("12:01:03.120  APNs      phone-17     mail     badge 4  9.8 ms");
+  expect(line(RING, AT)).toBe("12:01:03.120  APNs      mailbox-17   phone-17   mail     badge 4  9.8 ms");
   const written: string[] = [];
   createPlainView(
     (text) => written.push(text),
     () => AT,
   ).show(RING);
   expect(written).toEqual([`${line(RING, AT)}\n`]);
+});
+
+test("tells two phones of one mailbox apart, in what Exchange sends and in what rings", () => {
+  const other = { ...NOTIFICATION, phone: "phone-19" };
+  expect(line(other, AT)).not.toBe(line(NOTIFICATION, AT));
+  expect(line({ ...RING, phone: "phone-18" }, AT)).not.toBe(line(RING, AT));
 });
 
 test.each([

@@ -20,7 +20,7 @@ test("every error of the catalogue has a sentence, a remedy and a place in docs/
     expect(code).toMatch(/^[a-z_]+$/);
     expect(entry.text).toMatch(/^[A-Z].*\.$/s);
     expect(entry.remedy).toMatch(/\.$/);
-    expect(page).toContain(`\n## ${code}\n`);
+    expect(page).toContain(`\n### ${code}\n`);
     const error = new BellError(code as ErrorCode);
     expect(error.message).toBe(entry.text);
     expect(error.status).toBe("status" in entry ? entry.status : 500);

@@ -5,6 +5,7 @@ import { generateKeys } from "../../src/keys/key-file.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { createStore, type StoreOptions } from "../../src/store/sqlite-store.ts";
 import type { Change, DueNews, Folder, Ring, Settlement, Store } from "../../src/store/types.ts";
+import { UNHEARD } from "../../src/store/unheard.ts";
 
 export const keyring = createKeyring(generateKeys(0));
 
@@ -48,17 +49,10 @@ export function id(n: number): string {
 
 export function folder(name: string, generation: number, more: Partial<Folder> = {}): Folder {
   return {
+    ...UNHEARD,
     name,
     kind: name === "calendar" ? "calendar" : "inbox",
     generation,
-    boundGeneration: 0,
-    endedGeneration: 0,
-    subscriptionMac: null,
-    watermarkMac: null,
-    lastHeardAt: null,
-    failedAt: null,
-    folderMac: null,
-    folderLearnt: false,
     statusFrequencyMinutes: 15,
     ...more,
   };

@@ -113,6 +113,20 @@ describe("what is owed", () => {
   });
 });
 
+test("a new token is rung at once, whatever wait and tries the old one had come to", async () => {
+  const { store, time, close } = await openTestStore();
+  await register(store, 1, "token-a", time.now);
+  await badge(store, 1, 3, time.now);
+  const refused = await begin(store, 1);
+  await store.settle([settlement(refused!, "again", time.now, { notBefore: time.now + 6 * 3_600_000 })]);
+  time.now += 1_000;
+  await register(store, 1, "token-a", time.now, 2);
+  expect(await begin(store, 1)).toBeUndefined();
+  await register(store, 1, "token-b", time.now, 3);
+  expect(await begin(store, 1)).toMatchObject({ token: "token-b", badge: 3, attempt: 0 });
+  await close();
+});
+
 describe("a dead token", () => {
   test("is rung no more, and a renewed or new one gets what is still owed", async () => {
     await register(f.store, 1, "aa11", f.time.now);
@@ -226,4 +240,21 @@ test("a folder that was left out is gone and can come back with a new generation
     ["calendar", 2],
     ["inbox", 1],
   ]);
+});
+
+test("nobody is asked to subscribe again who has done so meanwhile, or who is heard again", async () => {
+  await register(f.store, 1, "aa11", f.time.now);
+  const failed = folder("inbox", 1, { boundGeneration: 1, lastHeardAt: f.time.now, failedAt: f.time.now });
+  const ask = { folders: [failed], reasons: [{ reason: "resubscribe", folder: "inbox" }] } as const;
+  await change(f.store, id(1), ask);
+  expect(await f.store.due(queue, f.time.now, 10)).toEqual([id(1)]);
+  await change(f.store, id(1), { folders: [{ ...failed, generation: 2, failedAt: null }] });
+  expect(await f.store.due(queue, f.time.now, 10)).toEqual([]);
+  await change(f.store, id(1), ask);
+  await change(f.store, id(1), { folders: [{ ...failed, failedAt: null }] });
+  expect(await f.store.due(queue, f.time.now, 10)).toEqual([]);
+  // What else is owed stays owed.
+  await change(f.store, id(1), { ...ask, reasons: [...ask.reasons, { reason: "mail" }] });
+  await change(f.store, id(1), { folders: [{ ...failed, failedAt: null }] });
+  expect(await begin(f.store, 1)).toMatchObject({ reason: "mail" });
 });

@@ -182,7 +182,10 @@ describe("the configuration", () => {
     rmSync(at.config);
     await expectRefusal(at, { code: "config_unreadable", says: [at.config, "there is no such file"] });
     const checked = await at.check();
-    expect([checked.code, checked.out]).toEqual([1, expect.stringContaining(`${at.config}:1:1: `)]);
+    expect([checked.code, checked.out]).toEqual([
+      1,
+      expect.stringMatching(/^\S+inboxbell\.yaml: there is no such file; .*\n1 problem\.\n$/),
+    ]);
   });
 
   test.skipIf(ORDINARY === null)("that may not be read is named (setpriv)", async () => {
@@ -289,6 +292,33 @@ describe("the key file", () => {
     expect([checked.code, checked.out]).toEqual([1, expect.stringContaining(at.path("keys.json"))]);
   });
 
+  test("whose directory is missing is told by serve and check alike", async () => {
+    const at = await place();
+    at.change("file: keys.json", "file: secret/keys.json");
+    const sentence = `The directory ${at.path("secret")} of the key file does not exist. Create it and make the service's user its owner.`;
+    await expectRefusal(at, { code: "keys_path", says: [sentence] });
+    const checked = await at.check();
+    expect([checked.code, checked.out]).toEqual([1, expect.stringContaining(`keys.file: ${sentence}\n`)]);
+  });
+
+  test("that belongs to another database is refused, and taken again once it is the right one", async () => {
+    const [at, other] = [await place(), await place()];
+    await at.runOnce();
+    await other.runOnce();
+    cpSync(at.path("keys.json"), at.path("keys.right"));
+    cpSync(other.path("keys.json"), at.path("keys.json"));
+    const sentence = `The key file ${at.path("keys.json")} does not belong to the database ${at.path("inboxbell.db")}. Restore the key file that was saved with it.`;
+    await expectRefusal(at, { code: "keys_invalid", says: [sentence] });
+    const checked = await at.check();
+    expect([checked.code, checked.out]).toEqual([1, expect.stringContaining(`keys.file: ${sentence}\n`)]);
+    cpSync(at.path("keys.right"), at.path("keys.json"));
+    expect((await at.check()).code).toBe(0);
+    const running = await at.up();
+    // The database is open in the node, and asking about it disturbs nobody.
+    expect((await at.check()).code).toBe(0);
+    expect(running.ended()).toBeNull();
+  });
+
   test("that is damaged is not replaced", async () => {
     const at = await place();
     await at.runOnce();
@@ -303,8 +333,10 @@ describe("the database", () => {
   test("whose directory is missing is not created somewhere else", async () => {
     const at = await place();
     at.change("inboxbell.db", "data/inboxbell.db");
-    await expectRefusal(at, { code: "store_path", says: [at.path("data")], mayMake: ["keys.json"] });
-    expect((await at.check()).out).toContain(`the directory ${at.path("data")} does not exist yet (warning)`);
+    const sentence = `The directory ${at.path("data")} of the database does not exist. Create it and make the service's user its owner.`;
+    await expectRefusal(at, { code: "store_path", says: [sentence], mayMake: ["keys.json"] });
+    const checked = await at.check();
+    expect([checked.code, checked.out]).toEqual([1, expect.stringContaining(`store.path: ${sentence}\n`)]);
     mkdirSync(at.path("data"));
     await at.runOnce();
   });
@@ -422,7 +454,7 @@ describe("a listener's certificate", () => {
     // Phones still reach the other listener, and what is owed is still rung.
     const running = await at.up();
     const line = running.lines.find((each) => each.includes("expired on"));
-    expect(line).toStartWith("<3>{");
+    expect(line).toStartWith('{"level":"error"');
     expect(line).toContain(at.path("tls/ews.pem"));
   });
 
@@ -451,7 +483,13 @@ describe("the control socket", () => {
   test("whose directory is missing is named", async () => {
     const at = await place();
     at.change("socket: control.sock", "socket: run/control.sock");
-    await expectRefusal(at, { code: "control_socket", says: [at.path("run")], mayMake: FIRST_FILES });
+    const sentence = `The directory ${at.path("run")} of the control socket does not exist. Create it and make the service's user its owner.`;
+    await expectRefusal(at, { code: "control_socket", says: [sentence], mayMake: FIRST_FILES });
+    const checked = await at.check();
+    expect([checked.code, checked.out]).toEqual([
+      1,
+      expect.stringContaining(`control.socket: ${sentence}\n`),
+    ]);
   });
 
   test("whose path holds another file leaves that file alone", async () => {

@@ -1,13 +1,19 @@
 // The compiled binary as a person runs it: rehearsal from end to end, and the small verbs.
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const binary = join(import.meta.dir, "..", "..", "dist", "inboxbell");
 
-async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = Bun.spawn([binary, ...args], { stdout: "pipe", stderr: "pipe" });
+function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return runIn(tmpdir(), ...args);
+}
+
+/** @param temporary where it may write; a directory of its own shows what it leaves behind, and nobody else's files */
+async function runIn(temporary: string, ...args: string[]) {
+  const env = { ...process.env, TMPDIR: temporary };
+  const child = Bun.spawn([binary, ...args], { stdout: "pipe", stderr: "pipe", env });
   const [out, err] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -17,8 +23,18 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 
 describe("the compiled binary", () => {
   test("rings every phone of a rehearsal with the right badge and ends with 0", async () => {
-    const before = readdirSync(tmpdir()).filter((name) => name.startsWith("inboxbell-"));
-    const { code, out } = await run("rehearse", "--for", "4s", "--phones", "50", "--rate", "20", "--json");
+    const temporary = mkdtempSync(join(tmpdir(), "ib-r-"));
+    const { code, out } = await runIn(
+      temporary,
+      "rehearse",
+      "--for",
+      "4s",
+      "--phones",
+      "50",
+      "--rate",
+      "20",
+      "--json",
+    );
     const summary = JSON.parse(out) as {
       ok: boolean;
       lost: number;
@@ -31,8 +47,8 @@ describe("the compiled binary", () => {
     expect(summary.notifications).toBeGreaterThan(50);
     expect(summary.rings).toBeGreaterThan(50);
     expect(code).toBe(0);
-    const after = readdirSync(tmpdir()).filter((name) => name.startsWith("inboxbell-"));
-    expect(after.filter((name) => !before.includes(name))).toEqual([]);
+    expect(readdirSync(temporary).filter((name) => name.startsWith("inboxbell-"))).toEqual([]);
+    rmSync(temporary, { recursive: true });
   });
 
   test("says its version and commit", async () => {

@@ -256,7 +256,7 @@ test("one correlation id leads from a POST to its ring, and no line of the log n
   const lines = appliance.lines.filter((line) => line !== "");
   const parsed = lines.map((line) => {
     expect(line).toMatch(/^<[2-7]>\{.*\}$/);
-    return JSON.parse(line.slice(3)) as Record<string, unknown>;
+    return JSON.parse(line) as Record<string, unknown>;
   });
   const rang = parsed.filter((line) => line.msg === "Rang.").at(-1)!;
   expect(rang.correlationId).toMatch(/^\S{6,}$/);

@@ -9,7 +9,7 @@ import { UNAVAILABLE } from "../../src/cli/program.ts";
 import { askNode } from "../../src/ops/control.ts";
 import type { NodeStatus } from "../../src/ops/status.ts";
 import type { Phone } from "../../src/rehearsal/phone/phone.ts";
-import { type Running, type Scene, setScene, until } from "./helpers.ts";
+import { binary, freshDirectory, type Running, run, type Scene, setScene, until } from "./helpers.ts";
 
 let scene: Scene;
 let appliance: Running;
@@ -40,6 +40,13 @@ describe("version", () => {
     expect(out).toMatch(/^inboxbell \d+\.\d+\.\d+\S* \([0-9a-f]{12}\), bun \d\S+, linux-(x64|arm64)\n$/);
   });
 
+  test("is said for --version and -V, too", async () => {
+    const { out } = await scene.verb("version");
+    for (const option of ["--version", "-V"]) {
+      expect([option, await scene.verb(option)]).toEqual([option, { code: 0, out, err: "" }]);
+    }
+  });
+
   test("--json says the same in one line for scripts", async () => {
     const { code, out } = await scene.verb("version", "--json");
     expect(code).toBe(0);
@@ -48,6 +55,19 @@ describe("version", () => {
     expect(out.trim().split("\n")).toHaveLength(1);
     expect((await scene.verb("version")).out).toContain(`${about.version} (${about.commit})`);
   });
+});
+
+test("the working directory's .env and bunfig.toml are none of the binary's business", async () => {
+  const { path, remove } = freshDirectory("cwd");
+  await Bun.write(join(path, "bunfig.toml"), 'preload = ["./preload.ts"]\n');
+  await Bun.write(join(path, "preload.ts"), 'console.log("PRELOADED");\n');
+  await Bun.write(join(path, ".env"), `CREDENTIALS_DIRECTORY=${path}\n`);
+  await Bun.write(join(path, "inboxbell.yaml"), `keys: { file: '\${CREDENTIALS_DIRECTORY}/keys' }\n`);
+  const { code, out } = await run([binary, "version"], { cwd: path });
+  expect([code, out]).toEqual([0, expect.stringMatching(/^inboxbell \S+ \(/)]);
+  const check = await run([binary, "check", "--config", "inboxbell.yaml"], { cwd: path });
+  expect(check.out).toMatch(/keys\.file: .*CREDENTIALS_DIRECTORY/);
+  remove();
 });
 
 describe("status", () => {
@@ -64,6 +84,10 @@ describe("status", () => {
     }
     expect(out).toMatch(/^registrations +1 com\.example\.mail \(apns\)$/m);
     expect(out).toMatch(/^owed +nothing$/m);
+    expect(out).toMatch(/^Exchange +last heard \d+ s ago, \d+ notifications since the start$/m);
+    expect(out).toMatch(/^rings +apns last accepted \d+ s ago, fcm not tried yet$/m);
+    expect(out).toMatch(/^certificates +registration for another \d+ days, exchange for another \d+ days$/m);
+    expect(out).not.toMatch(/RESTART|PAUSED|not rung/);
     expect(out.trimEnd().split("\n").length).toBeLessThan(24);
   });
 
@@ -86,6 +110,12 @@ describe("status", () => {
       owedOldestSeconds: null,
       paused: [],
     });
+    expect(status).toMatchObject({
+      notRung: 0,
+      needsRestart: [],
+      rings: [{ provider: "apns" }, { provider: "fcm" }],
+    });
+    expect(status.exchange.notifications).toBeGreaterThan(0);
     expect(status.uptimeSeconds).toBeGreaterThanOrEqual(0);
     expect(status.listeners.map(({ name, port }) => [name, port])).toEqual(Object.entries(scene.props.ports));
     expect(Object.values(status.subscriptions).reduce((sum, count) => sum + count, 0)).toBe(2);
@@ -101,6 +131,57 @@ describe("status", () => {
     expect(err).toContain("(not_running)");
     expectSentence(err);
     expect(existsSync(nowhere)).toBe(false);
+    const json = await scene.verb("status", "--socket", nowhere, "--json");
+    expect([json.code, json.err, JSON.parse(json.out)]).toEqual([
+      1,
+      "",
+      { code: "not_running", error: expect.stringContaining(nowhere), remedy: expect.any(String) },
+    ]);
+  });
+
+  test("takes the socket from the configuration, and --socket before that", async () => {
+    const { configFile } = scene.props;
+    const byConfig = await scene.verb("status", "--config", configFile, "--json");
+    expect([byConfig.code, JSON.parse(byConfig.out)]).toEqual([0, expect.objectContaining({ ready: true })]);
+    const nowhere = join(scene.directory, "nobody.sock");
+    const bySocket = await scene.verb("status", "--config", configFile, "--socket", nowhere);
+    expect([bySocket.code, bySocket.err]).toEqual([1, expect.stringContaining(nowhere)]);
+    const reload = await scene.verb("reload", "--config", configFile);
+    expect([reload.code, reload.out]).toEqual([0, expect.stringContaining("Reloaded: nothing has changed")]);
+  });
+
+  test("names the keys that wait for a restart after a reload", async () => {
+    const { configFile } = scene.props;
+    const text = readFileSync(configFile, "utf8");
+    writeFileSync(configFile, text.replace("node: rehearsal", "node: renamed"));
+    expect((await scene.verb("reload", "--config", configFile)).out).toContain("needs a restart: node");
+    expect((await scene.verb("status", "--config", configFile)).out).toMatch(
+      /^RESTART +needs a restart: node$/m,
+    );
+    writeFileSync(configFile, text);
+    expect((await scene.verb("reload", "--config", configFile)).code).toBe(0);
+    expect((await scene.verb("status", "--config", configFile)).out).not.toContain("RESTART");
+  });
+
+  test("says of a paused app since when and what to do, and of dead phones that they are not rung", async () => {
+    const dead = scene.addPhone({ platform: "apns", mailbox: "berta", tellsInbox: true });
+    await dead.enrol();
+    scene.apns.devices.unregister(dead.token, Date.now() + 60_000);
+    scene.exchange.mailbox("berta").deliver();
+    const shown = async () => (await scene.verb("status", "--socket", socket)).out;
+    await until(async () => /; 1 not rung until renewed/.test(await shown()), "the dead phone is counted");
+    const { configFile } = scene.props;
+    const text = readFileSync(configFile, "utf8");
+    writeFileSync(configFile, text.replace(/team_id: \w+/, "team_id: AAAAAAAAAA"));
+    expect((await scene.verb("reload", "--config", configFile)).code).toBe(0);
+    scene.exchange.mailbox("anna").deliver();
+    await until(async () => (await shown()).includes("PAUSED"), "the app is paused");
+    expect(await shown()).toMatch(
+      /^PAUSED +com\.example\.mail on apns for \d+ s: InvalidProviderToken\n +Check apns\.key: file, key_id/m,
+    );
+    writeFileSync(configFile, text);
+    expect((await scene.verb("reload", "--config", configFile)).code).toBe(0);
+    await until(async () => !(await shown()).includes("PAUSED"), "the pause has ended");
   });
 
   test("of something else on the socket is told, and not waited for without end", async () => {
@@ -151,10 +232,34 @@ describe("healthcheck", () => {
     expect(JSON.parse(json.out)).toEqual({ ready: true, detail: expect.stringContaining("ready") });
   });
 
+  test("asks the control socket, whatever became of the listener's port in the configuration", async () => {
+    const other = join(scene.directory, "moved.yaml");
+    const text = readFileSync(scene.props.configFile, "utf8");
+    writeFileSync(other, text.replace(`port: ${scene.props.ports.admin} }`, "port: 9 }"));
+    const { code, out } = await scene.verb("healthcheck", "--config", other);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^ok +self-check: .*: all work\n(.*\n)*ready\n$/)]);
+    const bySocket = await scene.verb("healthcheck", "--socket", socket);
+    expect([bySocket.code, bySocket.out]).toEqual([0, expect.stringContaining("self-check")]);
+  });
+
+  test("asks the listener where nobody answers on the socket", async () => {
+    const other = join(scene.directory, "elsewhere.yaml");
+    const text = readFileSync(scene.props.configFile, "utf8");
+    writeFileSync(other, text.replace("socket: control.sock", "socket: nobody.sock"));
+    const { code, out } = await scene.verb("healthcheck", "--config", other);
+    expect([code, out]).toEqual([0, expect.stringContaining("\nready")]);
+    expect(out).not.toContain("self-check");
+  });
+
   test("of a node that is not there ends with 1 and names the address", async () => {
     const other = join(scene.directory, "other.yaml");
     const text = readFileSync(scene.props.configFile, "utf8");
-    writeFileSync(other, text.replace(`port: ${scene.props.ports.admin} }`, "port: 9 }"));
+    writeFileSync(
+      other,
+      text
+        .replace(`port: ${scene.props.ports.admin} }`, "port: 9 }")
+        .replace("socket: control.sock", "socket: nobody.sock"),
+    );
     const { code, out, err } = await scene.verb("healthcheck", "--config", other);
     expect([code, err]).toEqual([1, ""]);
     expect(out).toContain("127.0.0.1:9");
@@ -212,15 +317,16 @@ describe("usage", () => {
   const unavailable = CONTRACT.filter((verb) => Object.hasOwn(UNAVAILABLE, verb));
 
   test.each([
-    ["an unknown verb", ["rign"], "rign"],
-    ["an unknown option", ["serve", "--nonsense"], "--nonsense"],
-    ["an option without its value", ["status", "--socket"], "--socket"],
-    ["too many arguments", ["version", "please"], "version"],
-  ] as const)("%s ends with 2 and a hint where the verbs are listed", async (_, args, named) => {
+    ["an unknown verb", ["rign"], "rign", "inboxbell --help"],
+    ["an unknown option", ["serve", "--nonsense"], "--nonsense", "inboxbell serve --help"],
+    ["an option without its value", ["status", "--socket"], "--socket", "inboxbell status --help"],
+    ["too many arguments", ["version", "please"], "version", "inboxbell version --help"],
+    ["a value that cannot be", ["rehearse", "--for", "soon"], "--for soon", "inboxbell rehearse --help"],
+  ] as const)("%s ends with 2 and a hint where it is explained", async (_, args, named, hint) => {
     const { code, out, err } = await scene.verb(...args);
     expect([code, out]).toEqual([2, ""]);
     expect(err).toContain(named);
-    expect(err).toContain("inboxbell --help");
+    expect(err).toContain(hint);
     expectSentence(err);
   });
 

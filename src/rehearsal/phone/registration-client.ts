@@ -17,7 +17,13 @@ export interface ApiAnswer {
 }
 
 /** The network lost the request or its answer; the phone cannot tell which. */
-export class TunnelError extends Error {}
+export class TunnelError extends Error {
+  /** Why there was no connection, in the system's or OpenSSL's word, where one of them says so. */
+  get reason(): string | null {
+    const { cause } = this;
+    return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : null;
+  }
+}
 
 export interface RegistrationClient {
   /** Throws `TunnelError` when the network fails. */

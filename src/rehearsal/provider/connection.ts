@@ -56,7 +56,9 @@ export function createConnection(session: ServerHttp2Session, socket: TLSSocket)
     answer(stream, answer) {
       if (!hears(stream) || session.destroyed) return false;
       stream.respond({ ":status": answer.status, ...answer.headers });
-      stream.end(answer.body);
+      // An empty body as text would be an empty DATA frame too many; clients give a peer up after a thousand of them.
+      if (answer.body === "") stream.end();
+      else stream.end(answer.body);
       return true;
     },
     allowStreams(count) {

@@ -1,6 +1,6 @@
 // Outages of everything around the compiled binary: they cost delay and nothing else.
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, rmSync, statfsSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Phone } from "../../../src/rehearsal/phone/phone.ts";
@@ -68,15 +68,21 @@ describe("while Apple and Google are away", () => {
     await right(on, phones, 60_000);
     await on.apns.stop();
     await on.fcm.stop();
+    const onDisk = () =>
+      ["", "-wal"].reduce((sum, suffix) => sum + statSync(`${on.directory}/inboxbell.db${suffix}`).size, 0);
     let halfway = 0;
+    let halfwayBytes = 0;
     for (let round = 1; round <= 60; round += 1) {
       for (const phone of phones) mail(on, phone);
       await on.exchange.idle();
-      if (round === 30) halfway = await megabytes(appliance.pid);
+      if (round !== 30) continue;
+      halfway = await megabytes(appliance.pid);
+      halfwayBytes = onDisk();
     }
     expect(await metric(on, "inboxbell_owed")).toBe(phones.length);
     // What is owed is one row a phone: the second half of the outage needs no more than the first.
     expect(await megabytes(appliance.pid)).toBeLessThan(halfway * 1.3);
+    expect(onDisk()).toBeLessThan(halfwayBytes * 1.1 + 1_000_000);
     const { failures } = on.exchange.statistics();
     expect(failures).toEqual({});
     const ready = await fetch(`${on.props.urls.admin}/readyz?verbose`);
@@ -232,57 +238,53 @@ describe("a clock that is set while the appliance runs", () => {
 
 const isRoot = process.getuid?.() === 0;
 
+/** An appliance whose database lies on a small disk, and whose reserve is given up and used up as well. */
+async function onFullDisk() {
+  const disk = join("/tmp", `ib-disk-${process.pid}-${Date.now()}`);
+  mkdirSync(disk);
+  endings.push(() => rmSync(disk, { recursive: true, force: true }));
+  expect((await run(["mount", "-t", "tmpfs", "-o", "size=100m", "inboxbell-test", disk])).code).toBe(0);
+  endings.push(() => run(["umount", disk]));
+  const on = await scene("disk", {
+    timeScale: 60,
+    config: (text) => text.replace("path: inboxbell.db", `path: ${disk}/inboxbell.db`),
+  });
+  const appliance = await on.up();
+  const phones = await enrolled(on, 6);
+  for (const phone of phones) mail(on, phone);
+  await right(on, phones, 20_000);
+  const filler = join(disk, "filler");
+  const fill = () => run(["sh", "-c", `cat /dev/zero >> ${filler} 2>/dev/null; true`]);
+  const said = (words: string) => appliance.lines.some((line) => line.includes(words));
+  await fill();
+  // The write-ahead log has room left that it does not give back; so many notifications need more.
+  for (let round = 0; round < 400 && !said("The reserve file was given up"); round += 1) {
+    for (const phone of phones) mail(on, phone);
+    await on.exchange.idle();
+  }
+  expect(said("The reserve file was given up")).toBe(true);
+  expect(on.exchange.statistics().failures).toEqual({});
+  expect((await fetch(`${on.props.urls.admin}/readyz`)).status).toBe(200);
+  await fill();
+  for (let round = 0; round < 400 && !said("The database cannot be written"); round += 1) {
+    for (const phone of phones) mail(on, phone);
+    await Bun.sleep(30);
+  }
+  expect(said("The database cannot be written")).toBe(true);
+  await until(
+    async () => (await fetch(`${on.props.urls.admin}/readyz`)).status === 503,
+    "the node says that it cannot do its work",
+  );
+  expect(Object.keys(on.exchange.statistics().failures).join()).toContain("503");
+  return { on, appliance, phones, said, makeRoom: () => rmSync(filler) };
+}
+
 describe("a disk that is full", () => {
   test.skipIf(!isRoot)(
-    "gives up the reserve, then answers 503, loses nothing, and recovers by itself",
+    "costs the reserve, then answers 503, loses nothing, and is recovered from without a restart",
     async () => {
-      const disk = join("/tmp", `ib-disk-${process.pid}`);
-      mkdirSync(disk);
-      endings.push(() => rmSync(disk, { recursive: true, force: true }));
-      expect((await run(["mount", "-t", "tmpfs", "-o", "size=100m", "inboxbell-test", disk])).code).toBe(0);
-      endings.push(() => run(["umount", disk]));
-      const on = await scene("disk", {
-        timeScale: 60,
-        config: (text) => text.replace("path: inboxbell.db", `path: ${disk}/inboxbell.db`),
-      });
-      endings.push(() => {});
-      const appliance = await on.up();
-      const phones = await enrolled(on, 6);
-      for (const phone of phones) mail(on, phone);
-      await right(on, phones, 20_000);
-      const filler = join(disk, "filler");
-      const fill = async () => {
-        const { bavail, bsize } = statfsSync(disk);
-        await run([
-          "fallocate",
-          "-l",
-          String(bavail * bsize + (existsSync(filler) ? Bun.file(filler).size : 0)),
-          filler,
-        ]);
-        await run(["sh", "-c", `cat /dev/zero >> ${filler} 2>/dev/null; true`]);
-      };
-      await fill();
-      const said = (words: string) => appliance.lines.some((line) => line.includes(words));
-      // The write-ahead log has room left that it does not give back; so many notifications need more.
-      for (let round = 0; round < 400 && !said("The reserve file was given up"); round += 1) {
-        for (const phone of phones) mail(on, phone);
-        await on.exchange.idle();
-      }
-      expect(said("The reserve file was given up")).toBe(true);
-      expect(on.exchange.statistics().failures).toEqual({});
-      expect((await fetch(`${on.props.urls.admin}/readyz`)).status).toBe(200);
-      await fill();
-      for (let round = 0; round < 400 && !said("The database cannot be written"); round += 1) {
-        for (const phone of phones) mail(on, phone);
-        await Bun.sleep(30);
-      }
-      expect(said("The database cannot be written")).toBe(true);
-      await until(
-        async () => (await fetch(`${on.props.urls.admin}/readyz`)).status === 503,
-        "the node says that it cannot do its work",
-      );
-      expect(Object.keys(on.exchange.statistics().failures).join()).toContain("503");
-      rmSync(filler);
+      const { on, appliance, phones, said, makeRoom } = await onFullDisk();
+      makeRoom();
       await right(on, phones, 60_000);
       await until(
         async () => (await fetch(`${on.props.urls.admin}/readyz`)).status === 200,
@@ -291,6 +293,20 @@ describe("a disk that is full", () => {
       expect(said("The database can be written again")).toBe(true);
       expect(on.violations()).toEqual([]);
       expect((await appliance.stop()).code).toBe(0);
+    },
+    300_000,
+  );
+
+  test.skipIf(!isRoot)(
+    "makes nobody say OK to what was not stored: a kill meanwhile loses nothing",
+    async () => {
+      const { on, appliance, phones, makeRoom } = await onFullDisk();
+      appliance.kill("SIGKILL");
+      await appliance.exited;
+      makeRoom();
+      await on.up();
+      await right(on, phones, 60_000);
+      expect(on.violations()).toEqual([]);
     },
     300_000,
   );

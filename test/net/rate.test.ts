@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { createLimiter } from "../../src/registration/rate.ts";
+import { createLimiter } from "../../src/net/rate.ts";
 
 const rate = { burst: 3, refillMs: 1000, maxKeys: 4 };
 

@@ -11,7 +11,7 @@ export interface Rate {
 }
 
 export interface Limiter {
-  /** Takes one for `key` at `now` (epoch milliseconds). Returns 0, or how long to wait (milliseconds). */
+  /** Takes one for `key` at `now` (milliseconds). Returns 0, or how long to wait (milliseconds). */
   take(key: string, now: number): number;
 }
 

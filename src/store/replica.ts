@@ -1,0 +1,160 @@
+// This node's rows for another node, and the other node's rows for this one: "every row after this position" one way,
+// merging the other. First copies, catching up and following are the same.
+import type Database from "better-sqlite3";
+import type { Ledger } from "./apply.ts";
+import type { HybridClock } from "./clock.ts";
+import type { LazyFolders } from "./lazy-folders.ts";
+import { type Cell, isSame, mergeRows, type RawRow, REPLICATED, type Table } from "./merge.ts";
+import { createPeerMemory, type PeerMemory } from "./peer-memory.ts";
+import { idText, type Rows } from "./rows.ts";
+import type { DueNews, Position, ReplicaRow, SeqRange } from "./types.ts";
+
+const KEYS: Readonly<Record<Table, readonly string[]>> = {
+  registration: ["id"],
+  folder: ["registration", "name"],
+  owed: ["registration", "feed"],
+  delivery: ["registration", "feed"],
+};
+
+export interface Replica {
+  /** Rows that were written after this position of this node's feed, in order. */
+  rowsAfter(seq: number, limit: number): ReplicaRow[];
+  /** Merges rows, inside a transaction, and notes with them how far the other node's feed was read. */
+  merge(theirs: readonly ReplicaRow[], upTo?: Position): MergedRows;
+  readonly peer: PeerMemory;
+}
+
+export interface MergedRows {
+  /** What is due by them. */
+  readonly due: Pick<DueNews, "registrationId" | "queue" | "at">[];
+  /** Positions in this node's feed of rows that now stand as the other node sent them. */
+  readonly verbatim: readonly SeqRange[];
+}
+
+interface Statements {
+  readonly columns: readonly { readonly name: string; readonly missing: Cell }[];
+  readonly after: Database.Statement;
+  readonly one: Database.Statement;
+  readonly put: Database.Statement;
+}
+
+export interface ReplicaParts {
+  readonly db: Database.Database;
+  readonly rows: Rows;
+  readonly ledger: Pick<Ledger, "refreshDue">;
+  readonly lazy: LazyFolders;
+  readonly clock: HybridClock;
+  /** Takes the next position of this node's feed. */
+  readonly seq: () => number;
+}
+
+export function createReplica(parts: ReplicaParts): Replica {
+  const { db, rows, ledger, lazy, clock, seq } = parts;
+  const statements = new Map(REPLICATED.map((table) => [table, prepare(db, table)]));
+  const dropChildren = ["folder", "owed", "delivery", "due"].map((table) =>
+    db.prepare(`DELETE FROM ${table} WHERE registration = ?`),
+  );
+  const peer = createPeerMemory(db);
+  const buried = db.prepare("SELECT 1 FROM registration WHERE id = ? AND deleted_at IS NOT NULL").pluck();
+
+  function of(table: Table): Statements {
+    const found = statements.get(table);
+    if (found === undefined) throw new Error(`no such table: ${table}`);
+    return found;
+  }
+
+  function mergeOne({ table, row }: ReplicaRow, verbatim: SeqRange[]): Buffer | null {
+    const { columns, one, put } = of(table);
+    const key = KEYS[table].map((column) => row[column] ?? null);
+    const id = key[0];
+    if (!Buffer.isBuffer(id)) return null;
+    if (typeof row.version === "number") clock.see(row.version);
+    // A tombstone stays alone, whatever is still on its way.
+    if (table !== "registration" && buried.get(id) !== undefined) return null;
+    // What was heard and not written yet is part of this node's row.
+    if (table === "folder" && typeof row.name === "string") writeLazy(id, row.name);
+    const mine = one.get(...key) as RawRow | undefined;
+    const merged = mine === undefined ? row : mergeRows(table, mine, row);
+    if (mine !== undefined && (merged === mine || isSame(merged, mine))) return null;
+    const at = seq();
+    put.run(
+      ...columns.map(({ name, missing }) => (name === "seq" ? at : cellOf(name, merged, mine, missing))),
+    );
+    if (merged === row || (merged.version === row.version && isSame(row, merged))) noteSeq(verbatim, at);
+    if (table === "registration" && isOver(merged)) {
+      for (const statement of dropChildren) statement.run(id);
+      lazy.forget(idText(id));
+    }
+    return id;
+  }
+
+  function writeLazy(id: Buffer, name: string): void {
+    const stored = rows.folders(id).find((folder) => folder.name === name);
+    if (stored === undefined) return;
+    const newest = lazy.newest(idText(id), stored);
+    if (newest === stored) return;
+    lazy.forget(idText(id), name);
+    rows.writeFolder(id, newest);
+  }
+
+  return {
+    rowsAfter(after, limit) {
+      const found = REPLICATED.flatMap((table) =>
+        (of(table).after.all(after, limit) as RawRow[]).map((row) => ({ table, row, seq: Number(row.seq) })),
+      );
+      return found.sort((a, b) => a.seq - b.seq).slice(0, limit);
+    },
+
+    merge(theirs, upTo) {
+      const touched = new Map<string, Buffer>();
+      const verbatim: SeqRange[] = [];
+      for (const each of theirs) {
+        const id = mergeOne(each, verbatim);
+        if (id !== null) touched.set(id.toString("hex"), id);
+      }
+      if (upTo !== undefined) peer.note(upTo);
+      const due = [...touched.values()].flatMap((id) => {
+        const registrationId = idText(id);
+        const due = ledger.refreshDue(registrationId);
+        return due === null ? [] : [{ registrationId, ...due }];
+      });
+      return { due, verbatim };
+    },
+
+    peer,
+  };
+}
+
+/** Null is a value: what was emptied on the other node is emptied here. A column that it does not know stays as it is. */
+function cellOf(name: string, merged: RawRow, mine: RawRow | undefined, missing: Cell): Cell {
+  return merged[name] !== undefined ? merged[name] : (mine?.[name] ?? missing);
+}
+
+function noteSeq(ranges: SeqRange[], seq: number): void {
+  const last = ranges.at(-1);
+  if (last !== undefined && last.last + 1 === seq) ranges[ranges.length - 1] = { ...last, last: seq };
+  else ranges.push({ first: seq, last: seq });
+}
+
+/** Deleted or idle: nothing is kept beside it. */
+function isOver(row: RawRow): boolean {
+  return (row.deleted_at ?? null) !== null || (row.idle_at ?? null) !== null;
+}
+
+function prepare(db: Database.Database, table: Table): Statements {
+  const info = db.pragma(`table_info(${table})`) as { name: string; dflt_value: string | null }[];
+  // What an older version of the other node does not know yet gets the value that a migration would have given it.
+  const columns = info.map(({ name, dflt_value }) => ({
+    name,
+    missing: dflt_value === null ? null : Number(dflt_value),
+  }));
+  const names = columns.map(({ name }) => name);
+  return {
+    columns,
+    after: db.prepare(`SELECT * FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`),
+    one: db.prepare(`SELECT * FROM ${table} WHERE ${KEYS[table].map((key) => `${key} = ?`).join(" AND ")}`),
+    put: db.prepare(
+      `INSERT OR REPLACE INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,
+    ),
+  };
+}
