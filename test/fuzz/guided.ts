@@ -184,7 +184,11 @@ for (const target of TARGETS) {
   const folder = join(options.corpus, target.name);
   mkdirSync(folder, { recursive: true });
   const fuzzing = new Fuzzing(target);
-  const seeds = [...filesOf(folder, /\.bin$/), ...filesOf(options.samples, target.seeds)];
+  const seeds = [
+    ...filesOf(folder, /\.bin$/),
+    ...filesOf(options.samples, target.samples),
+    ...target.examples.map((text) => Buffer.from(text, "latin1")),
+  ];
   const found = fuzzing.search(seeds.filter(({ length }) => length <= target.mostBytes));
   const kept = fuzzing.minimise(found);
   rmSync(folder, { recursive: true });

@@ -41,7 +41,8 @@ export const notification: Target = {
   name: "notification",
   words: WORDS,
   mostBytes: 4096,
-  seeds: /\.xml$/,
+  samples: /\.xml$/,
+  examples: ["", "<\0a\0/\0>\0", "<x>".repeat(40)],
   run,
   read: parseNotification,
   // The slowest found takes 150 ms: thousands of elements with attributes, deep in a nest of namespaces.

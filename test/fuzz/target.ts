@@ -6,8 +6,9 @@ export interface Target {
   readonly words: readonly string[];
   /** No input of a run is longer. */
   readonly mostBytes: number;
-  /** Files of test/samples that a run begins with. */
-  readonly seeds: RegExp;
+  /** What a run begins with, besides the corpus: files of test/samples, and inputs of another kind than those. */
+  readonly samples: RegExp;
+  readonly examples: readonly string[];
   /**
    * Runs one input.
    * @returns what was special about it, in short words: an input with a new word is kept like one that reaches new code
