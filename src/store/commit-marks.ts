@@ -2,6 +2,7 @@
 // node's rows remembers the newest commit of that time, and this database no longer knows it then.
 import { randomBytes } from "node:crypto";
 import type Database from "better-sqlite3";
+import type { CommitPlace, KeptCommits } from "./types.ts";
 
 export interface CommitMarks {
   /** The name of the newest commit. */
@@ -11,8 +12,9 @@ export interface CommitMarks {
   /** Call the result if the transaction that begins now fails: the commit before it is the newest again. */
   save(): () => void;
   /** These are remembered, with the newest, until the next call; others are forgotten. */
-  keep(names: readonly string[]): void;
-  knows(name: string): boolean;
+  keep(commits: KeptCommits): void;
+  /** Where the commit of that name stands, that the other node read up to `seq` by. */
+  place(seq: number, name: string): CommitPlace;
 }
 
 // What was the newest commit at a start may have been named to the other node just before; with a restart an hour
@@ -24,10 +26,10 @@ export function createCommitMarks(db: Database.Database): CommitMarks {
   const get = db.prepare("SELECT value FROM meta WHERE key = ?").pluck();
   const set = db.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)");
   const stored = get.get("commit");
-  let newest = typeof stored === "string" ? stored : name();
+  let newest = typeof stored === "string" ? stored : randomName();
   if (stored === undefined) set.run("commit", newest);
-  const before = JSON.parse(String(get.get("kept_commits") ?? "[]")) as string[];
-  let kept = new Set([...before, newest].slice(-MOST_STARTS));
+  const before = readKept(get.get("kept_commits"));
+  let kept = { ...before, names: [...before.names, newest].slice(-MOST_STARTS) };
   let isWritten = false;
 
   return {
@@ -35,9 +37,9 @@ export function createCommitMarks(db: Database.Database): CommitMarks {
       return newest;
     },
     next() {
-      newest = name();
+      newest = randomName();
       set.run("commit", newest);
-      if (!isWritten) set.run("kept_commits", JSON.stringify([...kept]));
+      if (!isWritten) set.run("kept_commits", JSON.stringify(kept));
       isWritten = true;
     },
     save() {
@@ -46,17 +48,29 @@ export function createCommitMarks(db: Database.Database): CommitMarks {
         ({ newest, isWritten } = was);
       };
     },
-    keep(names) {
+    keep({ acknowledgedSeq, names }) {
       // The newest too: between two commits nothing is written that could remember it.
-      const next = new Set([...names, newest]);
-      if (next.size === kept.size && [...next].every((each) => kept.has(each))) return;
+      const next = { acknowledgedSeq, names: [...new Set([...names, newest])] };
+      if (JSON.stringify(next) === JSON.stringify(kept)) return;
       kept = next;
       isWritten = false;
     },
-    knows: (asked) => asked === newest || kept.has(asked),
+    place(seq, name) {
+      if (name === newest || kept.names.includes(name)) return "known";
+      return seq < kept.acknowledgedSeq ? "left_behind" : "unknown";
+    },
   };
 }
 
-function name(): string {
+function readKept(stored: unknown): KeptCommits {
+  return typeof stored === "string" ? (JSON.parse(stored) as KeptCommits) : { acknowledgedSeq: 0, names: [] };
+}
+
+/** Inside a transaction: none that was named before is remembered. */
+export function forgetCommits(db: Database.Database): void {
+  db.prepare("DELETE FROM meta WHERE key = 'kept_commits'").run();
+}
+
+function randomName(): string {
   return randomBytes(8).toString("hex");
 }

@@ -1,6 +1,7 @@
 // A database that was restored or rolled back goes on under a new feed: what it may have rung and forgotten is made
 // up for, and nobody takes its new rows for old ones.
 import type Database from "better-sqlite3";
+import { forgetCommits } from "./commit-marks.ts";
 import { forgetCursor, noteFeed } from "./peer-memory.ts";
 
 // Rings for all phones at once would be a storm; so they are spread over this time, milliseconds.
@@ -43,6 +44,7 @@ export function beginFeed(
   if (typeof old === "string") noteFeed(db, old);
   // What the other node sent was perhaps forgotten too; and it may have left out what it had from here.
   forgetCursor(db);
+  forgetCommits(db);
   db.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES ('feed', ?)").run(feed);
   return seq + changes;
 }

@@ -412,8 +412,8 @@ export function createStore(options: StoreOptions): Store {
       return opened().replica.peer.known;
     },
 
-    knowsCommit(commit) {
-      return opened().marks.knows(commit);
+    placeOf({ seq, commit }) {
+      return opened().marks.place(seq, commit);
     },
 
     keepCommits(commits) {

@@ -271,6 +271,19 @@ export interface Page {
   readonly head: number;
 }
 
+/** Commits of this node's feed that the other node may name when it comes back. */
+export interface KeptCommits {
+  /** The other node has everything up to here. */
+  readonly acknowledgedSeq: number;
+  readonly names: readonly string[];
+}
+
+/**
+ * Where a commit stands that another node names. `left_behind`: forgotten here, since that node once had more, so it is
+ * that node which was restored. `unknown`: it has what this database does not have any more.
+ */
+export type CommitPlace = "known" | "left_behind" | "unknown";
+
 /** What this database remembers of the other node's feeds. */
 export interface PeerKnowledge {
   /** Everything up to there was merged; null if its feed is to be read from the beginning. */
@@ -324,10 +337,10 @@ export interface Store {
    */
   merge(theirs: readonly ReplicaRow[], upTo?: Position): Promise<void>;
   peerKnowledge(): Promise<PeerKnowledge>;
-  /** Whether this database has a commit of that name, among those that are kept and the newest. */
-  knowsCommit(commit: string): boolean;
-  /** These names of commits, and the newest, are remembered until the next call; others are forgotten. */
-  keepCommits(commits: readonly string[]): void;
+  /** Whether this database has the commit that another node's cursor in this node's feed names. */
+  placeOf(cursor: Position): CommitPlace;
+  /** These commits, and the newest, are remembered until the next call; others are forgotten. */
+  keepCommits(commits: KeptCommits): void;
   /** The last position of this node's feed that is durable. */
   committedSeq(): number;
   /**

@@ -16,6 +16,17 @@ export interface StoreCode {
 export interface Habits {
   /** A restored database goes on under a new feed. */
   readonly newFeed: boolean;
+  /** What carries the rows instead of this file: the real link, say. It notices a restored database by itself. */
+  readonly wire?: Wire;
+}
+
+export interface Wire {
+  /** A node's database was opened, and is about to be closed. */
+  opened(name: string, store: Store): Promise<void>;
+  closing(name: string): Promise<void>;
+  setLinked(isLinked: boolean): void;
+  /** Resolves when both nodes have everything. */
+  settled(): Promise<void>;
 }
 
 const ID = "00000000-0000-4000-8000-000000000001";
@@ -56,7 +67,7 @@ export async function explore(
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-explore-"));
   const log: string[] = [];
   const time = { now: 1_760_000_000_000 };
-  const open = async (path: string): Promise<Store> => {
+  const open = async (name: string, path: string): Promise<Store> => {
     const store = code.createStore({
       path,
       keyring,
@@ -65,11 +76,12 @@ export async function explore(
       mergeChangesMs: 0,
     });
     await store.start();
+    await habits.wire?.opened(name, store);
     return store;
   };
   const make = async (name: string): Promise<Node> => {
     const path = join(directory, `${name}.db`);
-    return { name, path, store: await open(path), active: name === "a", read: { feed: "", seq: 0 } };
+    return { name, path, store: await open(name, path), active: name === "a", read: { feed: "", seq: 0 } };
   };
   const a = await make("a");
   const b = await make("b");
@@ -91,6 +103,10 @@ export async function explore(
   }
   async function share(): Promise<void> {
     if (!isLinked) return;
+    if (habits.wire !== undefined) {
+      await habits.wire.settled();
+      return;
+    }
     for (let round = 0; round < 3; round += 1) for (const node of nodes) await pull(other(node), node);
   }
 
@@ -147,11 +163,12 @@ export async function explore(
   }
 
   async function snapshot(node: Node): Promise<void> {
+    await habits.wire?.closing(node.name);
     await node.store.stop();
     const copy = `${node.path}.copy`;
     copyFileSync(node.path, copy);
     copies.set(node.name, copy);
-    node.store = await open(node.path);
+    node.store = await open(node.name, node.path);
   }
   async function ring(node: Node): Promise<Ring | null> {
     const begun = (await node.store.begin([ID]))[0] ?? null;
@@ -215,10 +232,12 @@ export async function explore(
         }
         case "cut":
           isLinked = false;
+          habits.wire?.setLinked(false);
           log.push("cut");
           break;
         case "heal":
           isLinked = true;
+          habits.wire?.setLinked(true);
           await share();
           log.push("heal");
           break;
@@ -235,11 +254,12 @@ export async function explore(
           const copy = copies.get(node.name);
           if (copy === undefined || (isRandom && (node !== victim || random(2) === 0))) break;
           flights.delete(node.name);
+          await habits.wire?.closing(node.name);
           await node.store.stop();
           for (const suffix of ["-wal", "-shm"]) rmSync(node.path + suffix, { force: true });
           copyFileSync(copy, node.path);
-          node.store = await open(node.path);
-          if (habits.newFeed) await node.store.beginFeed();
+          node.store = await open(node.name, node.path);
+          if (habits.newFeed && habits.wire === undefined) await node.store.beginFeed();
           // It knows no more how far it had read, and its old place in its own feed is no place any more.
           node.read = { feed: "", seq: 0 };
           acknowledged = acknowledged.filter((each) => each.pair || each.at !== node.name);
@@ -268,6 +288,7 @@ export async function explore(
       log.push(`late ring ${flight.badge} by ${name}`);
     }
     isLinked = true;
+    habits.wire?.setLinked(true);
     await share();
     const active = a.active ? a : b;
     let last = 0;
@@ -298,6 +319,7 @@ export async function explore(
     }
     return { wrong, log };
   } finally {
+    for (const node of nodes) await habits.wire?.closing(node.name);
     for (const node of nodes) await node.store.stop();
     rmSync(directory, { recursive: true, force: true });
   }
