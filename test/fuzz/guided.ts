@@ -28,7 +28,10 @@ const COVERAGE_COSTS = 3;
 const LEAST_MS = 20;
 const MOST_CRASHES = 20;
 // Files that are kept for each target.
-const MOST_KEPT = 100;
+const MOST_KEPT = 120;
+const PLACE = /^\d+-\d+$/;
+// What a target says of an input is worth more places than one.
+const WORD_COUNTS = 20;
 // Below this, an input's length hardly speaks against it.
 const SHORT_BYTES = 300;
 // Runs that cutting down one input may take.
@@ -147,7 +150,9 @@ class Fuzzing {
       left = left
         .map(({ bytes, fresh }) => ({ bytes, fresh: fresh.filter((feature) => !seen.has(feature)) }))
         .filter(({ fresh }) => fresh.length > 0);
-      const worth = ({ bytes, fresh }: (typeof left)[number]) => fresh.length / (bytes.length + SHORT_BYTES);
+      const worth = ({ bytes, fresh }: (typeof left)[number]) =>
+        fresh.reduce((sum, feature) => sum + (PLACE.test(feature) ? 1 : WORD_COUNTS), 0) /
+        (bytes.length + SHORT_BYTES);
       const [best] = left.toSorted((a, b) => worth(b) - worth(a));
       if (best === undefined) break;
       const small = this.shorten(best.bytes, best.fresh);

@@ -75,7 +75,7 @@ function featuresOf(message: Read["messages"][number]): string[] {
 
 function eventFeatures({ kind, about, ...values }: NotificationEvent): string[] {
   const present = Object.entries(values).filter(([, value]) => value !== null);
-  return [`${kind} ${about}`, present.map(([name]) => name).join(" ")];
+  return [`${kind} ${about}`, ...present.map(([name]) => name)];
 }
 
 /** A second reading of the text, without a parser: comments and instructions out, CDATA and references resolved. */
