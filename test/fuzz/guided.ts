@@ -3,8 +3,9 @@
 // scripts/fuzz.mjs with a JSON of RunOptions, after the targets were bundled for Node.js.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type Profiler, Session } from "node:inspector";
 import { join } from "node:path";
+import { countCoverage } from "./coverage.ts";
+import { minimise } from "./minimise.ts";
 import { mutate, seededPick, swell } from "./mutate.ts";
 import { readingMs, type Target } from "./target.ts";
 
@@ -27,36 +28,9 @@ const COVERAGE_COSTS = 3;
 // No input is so short that it has to be quicker.
 const LEAST_MS = 20;
 const MOST_CRASHES = 20;
-// Files that are kept for each target.
-const MOST_KEPT = 120;
-const PLACE = /^\d+-\d+$/;
-// What a target says of an input is worth more places than one.
-const WORD_COUNTS = 20;
-// Below this, an input's length hardly speaks against it.
-const SHORT_BYTES = 300;
-// Runs that cutting down one input may take.
-const MOST_TRIES = 150;
 
 const options = JSON.parse(process.argv[2] ?? "") as RunOptions;
-const session = new Session();
-session.connect();
-session.post("Profiler.enable");
-session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
-
-/** Places of the bundle that ran since the last call. */
-function takeCoverage(): string[] {
-  let scripts: readonly Profiler.ScriptCoverage[] = [];
-  session.post("Profiler.takePreciseCoverage", (error, taken) => {
-    if (error !== null) throw error;
-    scripts = taken.result;
-  });
-  return scripts
-    .filter(({ url }) => url.endsWith(options.bundle))
-    .flatMap(({ functions }) => functions.flatMap(({ ranges }) => ranges))
-    .filter(({ count }) => count > 0)
-    .map(({ startOffset, endOffset }) => `${startOffset}-${endOffset}`);
-}
-
+const takeCoverage = countCoverage(options.bundle);
 const nameOf = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
 
 class Fuzzing {
@@ -140,42 +114,6 @@ class Fuzzing {
     );
     return kept;
   }
-
-  /** Few and short inputs that reach the same together, each cut down to what it is kept for. */
-  minimise(inputs: readonly Buffer[]): Buffer[] {
-    const seen = new Set<string>();
-    const kept: Buffer[] = [];
-    let left = inputs.map((bytes) => ({ bytes, fresh: this.reach(bytes) }));
-    while (kept.length < MOST_KEPT) {
-      left = left
-        .map(({ bytes, fresh }) => ({ bytes, fresh: fresh.filter((feature) => !seen.has(feature)) }))
-        .filter(({ fresh }) => fresh.length > 0);
-      const worth = ({ bytes, fresh }: (typeof left)[number]) =>
-        fresh.reduce((sum, feature) => sum + (PLACE.test(feature) ? 1 : WORD_COUNTS), 0) /
-        (bytes.length + SHORT_BYTES);
-      const [best] = left.toSorted((a, b) => worth(b) - worth(a));
-      if (best === undefined) break;
-      const small = this.shorten(best.bytes, best.fresh);
-      // Its own features too: a few are seen once only, by chance.
-      for (const feature of [...best.fresh, ...this.reach(small)]) seen.add(feature);
-      kept.push(small);
-    }
-    return kept;
-  }
-
-  private shorten(input: Buffer, wanted: readonly string[]): Buffer {
-    let bytes = input;
-    let tries = MOST_TRIES;
-    for (let size = bytes.length >> 1; size >= 1 && tries > 0; size >>= 1) {
-      for (let at = 0; at + size <= bytes.length && tries > 0; tries -= 1) {
-        const shorter = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + size)]);
-        const reached = new Set(this.reach(shorter));
-        if (wanted.every((feature) => reached.has(feature))) bytes = shorter;
-        else at += size;
-      }
-    }
-    return bytes;
-  }
 }
 
 const filesOf = (directory: string, name: RegExp) =>
@@ -195,7 +133,7 @@ for (const target of TARGETS) {
     ...target.examples.map((text) => Buffer.from(text, "latin1")),
   ];
   const found = fuzzing.search(seeds.filter(({ length }) => length <= target.mostBytes));
-  const kept = fuzzing.minimise(found);
+  const kept = minimise(found, (bytes) => fuzzing.reach(bytes));
   rmSync(folder, { recursive: true });
   mkdirSync(folder);
   for (const bytes of kept) writeFileSync(join(folder, `${nameOf(bytes)}.bin`), bytes);
