@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { parseMetrics } from "./appliance.ts";
 import { newestOf, unreadOf } from "./fleet.ts";
 import { readOptions } from "./options.ts";
+import { type Report, reportText } from "./report.ts";
 import { bucketQuantile, median, observations, quantile, shareUpTo, since } from "./statistics.ts";
 
 const TEXT = `# HELP inboxbell_ring_seconds From the last byte.
@@ -49,5 +50,37 @@ describe("figures of the benchmark", () => {
     expect(() => readOptions(["--write", "--quick"])).toThrow("whole run");
     expect(() => readOptions(["--write", "rings"])).toThrow("whole run");
     expect(readOptions(["--write"])).toMatchObject({ write: true, quick: false });
+  });
+
+  test("of a quick run are no verdict on an aim", () => {
+    const report: Report = {
+      quick: false,
+      seconds: 1,
+      conditions: {
+        at: "2026-01-01T00:00:00.000Z",
+        cpu: "a processor",
+        cores: 2,
+        memoryBytes: 1e9,
+        system: "Debian",
+        kernel: "6.1",
+        fileSystem: "ext4",
+        fsyncMs: 1,
+        loadBefore: 0,
+        versions: {},
+      },
+      parts: [
+        {
+          name: "memory",
+          title: "Memory",
+          method: [],
+          rows: [],
+          aims: [{ what: "under 150 MB", reached: false, value: "151 MB" }],
+          figures: {},
+        },
+      ],
+      leftOut: [],
+    };
+    expect(reportText(report)).toContain("MISSED   under 150 MB: 151 MB");
+    expect(reportText({ ...report, quick: true })).not.toContain("151 MB");
   });
 });

@@ -35,6 +35,8 @@ export function reportText(report: Report): string {
     for (const { figure, value, detail } of part.rows) {
       lines.push(`  ${figure.padEnd(figures ?? 0)}  ${value.padEnd(values ?? 0)}  ${detail ?? ""}`.trimEnd());
     }
+    // What is no measurement is no verdict either.
+    if (report.quick) continue;
     for (const aim of part.aims)
       lines.push(`  ${aim.reached ? "reached" : "MISSED "}  ${aim.what}: ${aim.value}`);
   }
