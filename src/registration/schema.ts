@@ -216,7 +216,7 @@ export const registrationViewSchema = t.Object(
         {
           at: time("When the last ring ended."),
           reasons: t.Array(t.String()),
-          outcome: t.String({ description: "accepted, given_up, or the push provider's reason." }),
+          outcome: t.String({ description: "accepted, or the push provider's reason." }),
         },
         closed,
       ),

@@ -183,7 +183,7 @@ export interface Settlement {
    * `again`: try later. `dead`: the token is dead; `ends` says whether the subscriptions end with it.
    */
   readonly kind: "done" | "again" | "dead";
-  /** Short word for `status`, `why` and GET: `accepted`, `given_up`, or the provider's reason. */
+  /** Short word for `status`, `why` and GET: `accepted`, or the provider's reason. */
   readonly outcome: string;
   /** When it ended, epoch milliseconds. */
   readonly at: number;
