@@ -27,7 +27,7 @@ async function sceneBehind(proxy: RealProxy, password: string): Promise<Scene> {
 }
 
 /** Host and port of the simulators, as the configuration names them. */
-async function providerAddresses(scene: Scene): Promise<readonly string[]> {
+async function providerAddresses(scene: Scene): Promise<string[]> {
   const text = await Bun.file(scene.props.configFile).text();
   return [...text.matchAll(/ url: https:\/\/([^\s/]+)/g)].map(([, address = ""]) => address).sort();
 }
