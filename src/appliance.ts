@@ -1,5 +1,6 @@
 // The whole life of the appliance on one page: builds the parts, starts them in order, stops them in reverse.
 import { existsSync } from "node:fs";
+import { createBackupVerbs } from "./backup/copies.ts";
 import { BUILD, TEST_HOOKS } from "./build-info.ts";
 import { type Comparison, compareSettings, type Settings } from "./config/change.ts";
 import type { Config, Secrets } from "./config/types.ts";
@@ -23,13 +24,15 @@ import { createLoopLag } from "./ops/loop-lag.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createSelfCheck } from "./ops/self-check.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
+import { conditionOf, type NodeSigns } from "./ops/systemd.ts";
+import { createPhoneVerbs } from "./phones/verbs.ts";
 import { createPushCertificates } from "./push-certificates.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
 import { withDefect } from "./test-hooks.ts";
 
 const MINUTE_MS = 60_000;
 
-export interface Appliance {
+export interface Appliance extends NodeSigns {
   /** The ports that the listeners got, by name. */
   readonly ports: Readonly<Record<string, number>>;
   /**
@@ -66,7 +69,14 @@ export async function startAppliance(
     keyring,
     keyFile: config.keys.file,
     now,
-    events: watch,
+    events: {
+      ...watch,
+      restored: (madeAt) =>
+        log.warn(
+          { backup: new Date(madeAt).toISOString() },
+          "The database was restored from a backup: each phone is rung once more, spread over half an hour.",
+        ),
+    },
     reserveBytes: RESERVE_BYTES,
     mergeChangesMs: config.ringing.mergeChangesMs,
     synchronous: TEST_HOOKS && process.env.INBOXBELL_TEST_SYNCHRONOUS === "OFF" ? "OFF" : "FULL",
@@ -180,9 +190,20 @@ export async function startAppliance(
     now,
     uptimeSeconds: () => (monotonicNow() - startedAt) / 1000,
   });
+  const phoneVerbs = {
+    ...createPhoneVerbs({ store, keyring, dispatcher, settings: () => settings, role, log, now }),
+    ...createBackupVerbs({
+      store,
+      database: config.store.path,
+      keyFile: config.keys.file,
+      node: config.node,
+      log,
+      now,
+    }),
+  };
   const control = createControlServer(
     config.control.socket,
-    { ping: () => "pong", ...nodeStatus, ...verbs },
+    { ping: () => "pong", ...nodeStatus, ...phoneVerbs, ...verbs },
     log,
   );
 
@@ -249,7 +270,13 @@ export async function startAppliance(
   idle.start();
   pushCertificates.start();
   log.info({ node: config.node, ...BUILD, ...ports }, "Ready.");
-  return { ports, reload, stop };
+  return {
+    ports,
+    reload,
+    stop,
+    condition: () => conditionOf(role(), checks),
+    selfCheck: selfCheck.check,
+  };
 }
 
 /** Reads the key file, or makes one when there is no database yet either. */

@@ -22,6 +22,23 @@ export const CATALOGUE = {
     text: "This verb or configuration key is not available in this version.",
     remedy: "Remove it, or install a version that has it; the changelog tells which.",
   },
+  setup_answer: {
+    text: "An answer that `setup` was given cannot be used.",
+    remedy: "The message says what was expected. Run `inboxbell setup` again with another answer.",
+  },
+  setup_exists: {
+    text: "Something that `setup` would write is there already and differs.",
+    remedy:
+      "Look at what the message lists, and run it again with --force (a copy of the old file is kept), or leave out what is not to change.",
+  },
+  setup_unwritable: {
+    text: "A file or directory that `setup` makes cannot be written.",
+    remedy: "Run it as root (sudo), or name a configuration in a directory of your own with --config.",
+  },
+  bundle_unwritable: {
+    text: "The support bundle, or the log for it, is not where it was named.",
+    remedy: "Name a new file in a directory that this user may write to; nothing is ever overwritten.",
+  },
   internal: {
     status: 500,
     text: "Something failed inside Inboxbell.",
@@ -90,6 +107,99 @@ export const CATALOGUE = {
   store_in_use: {
     text: "Another process has the database open for writing.",
     remedy: "Stop the other Inboxbell process; one database belongs to one process.",
+  },
+
+  store_old_schema: {
+    text: "The database was written by an older version and was not migrated yet.",
+    remedy: "Start the service, which migrates it, or run `inboxbell migrate` first.",
+  },
+
+  // Phones and backups
+  registration_unknown: {
+    text: "No registration is known by what was given.",
+    remedy:
+      "Take the id from `inboxbell registrations` or from the app. A phone that deleted its account, or was silent for long, registers again when its app is opened.",
+  },
+  backup_path: {
+    text: "A backup, or a file that is made for one, cannot be written or read where it was named.",
+    remedy: "Name a new file in a directory that this user may write to; nothing is ever overwritten.",
+  },
+  backup_passphrase: {
+    text: "The passphrase of a backup is missing, too short or wrong.",
+    remedy:
+      "Give the passphrase that the backup was made with, in a file by --passphrase-file or at the prompt. Without it a backup cannot be read by anybody.",
+  },
+  backup_invalid: {
+    text: "The file is not a backup that this version can restore, or it is damaged.",
+    remedy: "Take another backup, or the version that made this one.",
+  },
+
+  // The pair
+  pair_files: {
+    text: "A certificate of the link between two nodes is missing.",
+    remedy:
+      "Run `inboxbell pair invite` on the node that has the phones and `inboxbell pair join` on the other one; or remove `pair` from the configuration of a single node.",
+  },
+  pair_file: {
+    text: "The file that holds a node's standing in its pair cannot be read or written.",
+    remedy:
+      "It lies beside the database and ends with .pair. Make its directory writable for the service's user; if the file is damaged, remove it while the node is stopped: it learns what it needs from the other node.",
+  },
+  no_pair: {
+    text: "This node has no other node.",
+    remedy: "`inboxbell pair invite` and `inboxbell pair join` make a pair of two nodes.",
+  },
+
+  // Joining a pair
+  pair_code: {
+    text: "The code of an invitation cannot be read.",
+    remedy:
+      "Copy all of it, groups and dashes, as `inboxbell pair invite` printed it on the first node. A code from a newer version needs that version here.",
+  },
+  pair_unreachable: {
+    text: "No invitation is open where the code says.",
+    remedy:
+      "Run `inboxbell pair invite` on the first node and leave it running until this node has joined. A code works once and for some minutes. If it is open there, look at the firewall between the two nodes.",
+  },
+  pair_impostor: {
+    text: "Somebody else answers in the first node's place.",
+    remedy:
+      "Nothing was sent. Look at the address and at what lies between the two nodes; something there may open TLS connections. Then take a new code.",
+  },
+  pair_refused: {
+    text: "The first node did not accept this one, or broke off.",
+    remedy: "The message, and the screen of `pair invite` on the first node, say why. Take a new code there.",
+  },
+  pair_invitation: {
+    text: "The invitation ended without a second node.",
+    remedy: "Run `inboxbell pair invite` again for a new code.",
+  },
+  pair_same_name: {
+    text: "Both nodes have the same name.",
+    remedy: "Give the second one another name with `--node`, or with `node` in its configuration.",
+  },
+  pair_versions: {
+    text: "The two nodes run versions that do not work together.",
+    remedy: "Install the same version on both nodes.",
+  },
+  pair_other_keys: {
+    text: "There is a database on this node that was written with other keys than the pair's.",
+    remedy:
+      "The message names it. If nothing in it is needed any more, stop the service, move it away with its -wal and -shm files, and join again.",
+  },
+  pair_authority: {
+    text: "The authority of the pair's certificates cannot be used.",
+    remedy:
+      "It lies in the directory `pair` beside the key file, as ca.pem and ca.key. Restore both from a backup or from the other node, or move the directory away to have a new one made.",
+  },
+  pair_unwritable: {
+    text: "A file that joining a pair makes cannot be written.",
+    remedy:
+      "Run it as root (sudo), and look at the disk. What was written already stays and does no harm; run it again.",
+  },
+  pair_wish: {
+    text: "The pair did not do what it was asked.",
+    remedy: "The message says why; `inboxbell pair status` shows both nodes.",
   },
 
   // Subscriptions
@@ -170,6 +280,12 @@ export const CATALOGUE = {
     status: 409,
     text: "The SubscriptionId is noted on another registration.",
     remedy: "Subscribe again at Exchange and send the new SubscriptionId.",
+  },
+  not_serving: {
+    status: 503,
+    text: "This node of a pair does not answer at the moment.",
+    remedy:
+      "It waits for word of the other node, or for its rows; ask again, and the load balancer finds the other one. `inboxbell pair status` says why.",
   },
   spent: {
     status: 410,

@@ -24,6 +24,8 @@ export interface DispatcherOptions {
   readonly metrics: Pick<Metrics, "rings" | "ringSeconds" | "providerPaused" | "deliveryStalled">;
   /** For so long rings may be due without one being accepted; then the connections are made anew. Milliseconds. */
   readonly stalledAfterMs: number;
+  /** Whether this node rings at the moment; asked before each ring. Default: always. */
+  readonly mayRing?: () => boolean;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Monotonic milliseconds. */
@@ -60,8 +62,12 @@ export interface Dispatcher {
   stop(graceMs: number): Promise<void>;
   /** These registrations have something to ring for, now or later. */
   notify(news: readonly DueNews[]): void;
-  /** What is due may have changed without news: the clock was set. */
+  /** What is due may have changed without news: the clock was set, or this node rings from now on. */
   lookAgain(): void;
+  /** This node rings from now on: connects, so that the first ring need not wait for it, and rings what is owed. */
+  takeUp(): void;
+  /** Resolves once no ring is on its way and all that ended are noted; whether others begin meanwhile is the owner's. */
+  idle(): Promise<void>;
   /**
    * Rings with these from now on. A queue whose sender is the same object as before goes on untouched, but for a
    * pause, which is probed at once unless it is a quota's; of others, rings in flight end over the old sender, which is stopped after them, and a pause is probed at once. Queues
@@ -74,7 +80,9 @@ export interface Dispatcher {
   stalled(): readonly StalledQueue[];
   signs(): DispatcherSigns;
   /** What `status` tells of the rings. */
-  readonly memory: Pick<RingMemory, "pauses" | "times">;
+  readonly memory: Pick<RingMemory, "pauses" | "times" | "answersTo">;
+  /** Whether a ring for this registration is on its way, or answered and not yet noted. */
+  isRinging(registrationId: string): boolean;
   /** Rings that are on their way. */
   readonly inFlight: number;
 }
@@ -82,9 +90,12 @@ export interface Dispatcher {
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { store, now, monotonicNow } = options;
   const timers = options.timers ?? realTimers;
-  const common = { ...options, timers };
+  const mayRing = options.mayRing ?? (() => true);
+  const common = { ...options, timers, mayRing };
   const ringLog = createRingMemory(createRingLog(options), now);
   const lanes = createLanes();
+  // Who waits until no ring is on its way.
+  const waiting: (() => void)[] = [];
   let started = false;
   let stopping = false;
 
@@ -118,6 +129,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     now,
     isFlying: flights.has,
     hasRoom({ queue }) {
+      if (!mayRing()) return false;
       const lane = lanes.of(queue);
       if (lane === undefined) unserved.note(queue);
       else if (roomOf(lane) > 0) return true;
@@ -148,7 +160,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const lane = lanes.of(queue);
     if (lane === undefined) {
       unserved.note(queue);
-    } else if (stopping) {
+    } else if (stopping || !mayRing()) {
       return;
     } else if (flights.has(registrationId)) {
       news.announce([{ registrationId, queue, at: now(), origin }]);
@@ -161,6 +173,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function landed(lane: Lane, settlement: Settlement): void {
+    if (flights.size === 0) for (const resolve of waiting.splice(0)) resolve();
     news.landed(settlement.ring.registrationId);
     if (settlement.kind === "again") puller.arm(lane, (settlement.notBefore ?? settlement.at) - now());
     const { pause, window } = lane.state;
@@ -217,10 +230,26 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       void unserved.survey();
     },
 
-    notify: news.announce,
+    notify(due) {
+      // Whoever rings finds them in the store.
+      if (mayRing()) news.announce(due);
+    },
 
     lookAgain() {
       for (const lane of lanes) puller.arm(lane, 0);
+    },
+
+    takeUp() {
+      if (!started) return;
+      for (const lane of lanes) {
+        lane.sender.warm();
+        puller.arm(lane, 0);
+      }
+    },
+
+    idle() {
+      if (flights.size === 0) return Promise.resolve();
+      return new Promise((resolve) => waiting.push(resolve));
     },
 
     replaceSenders(senders) {
@@ -261,6 +290,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       [...lanes].filter(watch.isStalled).map(({ queue }) => ({ app: queue.app, provider: queue.platform })),
 
     memory: ringLog,
+
+    isRinging: flights.has,
 
     signs: () => ({ oldestFlightMs: flights.oldestMs, overdueMs: puller.overdueMs }),
 

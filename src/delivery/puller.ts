@@ -12,6 +12,8 @@ export interface PullerOptions {
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
   readonly isFlying: (registrationId: string) => boolean;
+  /** Whether this node rings at the moment. */
+  readonly mayRing: () => boolean;
   readonly launch: (ring: Ring, probe: boolean) => void;
   readonly storeFailed: (error: unknown) => void;
 }
@@ -56,8 +58,8 @@ export function createPuller(options: PullerOptions): Puller {
     const { pause } = lane.state;
     const untilProbeMs = pause === null ? 0 : pause.probeAt - monotonicNow();
     const room = pause === null ? Math.min(BATCH, roomOf(lane)) : 1;
-    if (untilProbeMs > 0 || room <= 0 || (pause !== null && lane.flying.size > 0)) {
-      // Landing rings look again; the sweep is for the case that none does.
+    if (!options.mayRing() || untilProbeMs > 0 || room <= 0 || (pause !== null && lane.flying.size > 0)) {
+      // Landing rings look again, and a node that begins to ring; the sweep is for the case that nobody does.
       arm(lane, untilProbeMs > 0 ? untilProbeMs : SWEEP_MS);
       return;
     }

@@ -1,6 +1,6 @@
 // Remembers what `status` tells of the rings: since when a queue is paused and what to do about it, and when each
 // provider accepted a ring last. It listens in on what the ring log is told.
-import type { Platform, Queue } from "../store/types.ts";
+import type { Platform, Queue, Reason } from "../store/types.ts";
 import { hintFor } from "./hints.ts";
 import type { Pause } from "./lane.ts";
 import { queueKey } from "./lanes.ts";
@@ -23,11 +23,32 @@ export interface RingTimes {
   readonly acceptedAt: number | null;
 }
 
+/** The provider's answer to one ring. */
+export interface RingAnswer {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly reason: Reason;
+  /** `accepted`, or the provider's word. */
+  readonly outcome: string;
+}
+
+/** What a phone's rings were answered since the start. */
+export interface PhoneAnswers {
+  /** The last answer, where it did not accept the ring. */
+  readonly refused: RingAnswer | null;
+  /** The last answer to a test ring. */
+  readonly test: RingAnswer | null;
+}
+
 export interface RingMemory extends RingLog {
+  answersTo(registrationId: string): PhoneAnswers;
   pauses(): readonly PauseMemory[];
   /** Of these providers. */
   times(providers: readonly Platform[]): readonly RingTimes[];
 }
+
+// Phones with an answer to remember: those of an outage are many and alike, so the oldest may go.
+const MOST_PHONES = 5_000;
 
 /**
  * @param ringLog is told everything, too
@@ -36,6 +57,8 @@ export interface RingMemory extends RingLog {
 export function createRingMemory(ringLog: RingLog, now: () => number): RingMemory {
   const pauses = new Map<string, { readonly queue: Queue; readonly pause: Pause; readonly since: number }>();
   const times = new Map<Platform, RingTimes>();
+  const refused = new Map<string, RingAnswer>();
+  const tests = new Map<string, RingAnswer>();
   return {
     ...ringLog,
 
@@ -44,6 +67,11 @@ export function createRingMemory(ringLog: RingLog, now: () => number): RingMemor
       const triedAt = now();
       const acceptedAt = verdict.kind === "accepted" ? triedAt : (times.get(provider)?.acceptedAt ?? null);
       times.set(provider, { provider, triedAt, acceptedAt });
+      const outcome = "reason" in verdict ? verdict.reason : verdict.kind;
+      const answer = { at: triedAt, reason: ring.reason, outcome };
+      if (verdict.kind === "accepted") refused.delete(ring.registrationId);
+      else keep(refused, ring.registrationId, answer);
+      if (ring.reason === "test") keep(tests, ring.registrationId, answer);
       ringLog.rang(ring, verdict, origin);
     },
 
@@ -59,6 +87,11 @@ export function createRingMemory(ringLog: RingLog, now: () => number): RingMemor
       ringLog.pauseGone(queue, pause);
     },
 
+    answersTo: (registrationId) => ({
+      refused: refused.get(registrationId) ?? null,
+      test: tests.get(registrationId) ?? null,
+    }),
+
     pauses: () =>
       [...pauses.values()].map(({ queue: { app, platform }, pause, since }) => ({
         app,
@@ -71,4 +104,11 @@ export function createRingMemory(ringLog: RingLog, now: () => number): RingMemor
     times: (providers) =>
       providers.map((provider) => times.get(provider) ?? { provider, triedAt: null, acceptedAt: null }),
   };
+}
+
+function keep(answers: Map<string, RingAnswer>, registrationId: string, answer: RingAnswer): void {
+  answers.delete(registrationId);
+  const [oldest] = answers.size < MOST_PHONES ? [] : answers.keys();
+  if (oldest !== undefined) answers.delete(oldest);
+  answers.set(registrationId, answer);
 }

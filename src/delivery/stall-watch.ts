@@ -17,6 +17,8 @@ export interface StallWatchOptions {
   readonly monotonicNow: () => number;
   /** For so long rings may be due without one being accepted, milliseconds. */
   readonly stalledAfterMs: number;
+  /** Whether this node rings at the moment: while it does not, nothing stalls here. */
+  readonly mayRing: () => boolean;
   readonly ringLog: Pick<RingLog, "renewed" | "stalled" | "stallEnded" | "storeFailed">;
   /** The queue has new connections: it may try them at once. */
   readonly renewed: (lane: Lane) => void;
@@ -59,7 +61,7 @@ export function createStallWatch(options: StallWatchOptions): StallWatch {
 
   async function look(): Promise<void> {
     for (const lane of [...lanes]) {
-      const owed = await isAnything(lane, EVER);
+      const owed = options.mayRing() && (await isAnything(lane, EVER));
       const due = owed && (await isAnything(lane, options.now()));
       if (stopping || lanes.of(lane.queue) !== lane) continue;
       const sight = { pause: lane.state.pause, due, owed, now: monotonicNow(), stalledAfterMs };

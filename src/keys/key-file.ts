@@ -91,13 +91,14 @@ export function readKeyFile(path: string): KeyFile {
     if (cause instanceof BellError) throw cause;
     throw new BellError("secret_unreadable", `The key file ${path} cannot be read: ${reason(cause)}.`, cause);
   }
-  const keys = parseKeys(text);
+  const keys = parseKeyFile(text);
   if (keys === null)
     throw new BellError("keys_invalid", `The key file ${path} is damaged or of an unknown format.`);
   return keys;
 }
 
-function parseKeys(text: string): KeyFile | null {
+/** The checked contents of a key file, or null if it is damaged or of an unknown format. */
+export function parseKeyFile(text: string): KeyFile | null {
   let data: unknown;
   try {
     data = JSON.parse(text);

@@ -6,7 +6,8 @@ import { folderState } from "./folder-state.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
 import { type NextRing, nextRing, type OwedRow, type ReasonMarks, reasonKey } from "./owed-rule.ts";
 import { combinedPace } from "./pace.ts";
-import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
+import type { DeliveryRow } from "./records.ts";
+import { idBytes, type Rows } from "./rows.ts";
 import type { Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
 
 export interface Ledger {

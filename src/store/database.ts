@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { missingDirectory } from "../config/directories.ts";
 import { BellError } from "../errors.ts";
-import { APPLICATION_ID, MIGRATIONS } from "./migrations.ts";
+import { APPLICATION_ID, MIGRATIONS, type Migration } from "./migrations.ts";
 
 /** A page cache of 16 MB: enough for the hot rows of 100 000 registrations within the memory aim. */
 const CACHE_KIB = 16_384;
@@ -64,6 +64,11 @@ export function newestSchema(): number {
   return MIGRATIONS.reduce((highest, migration) => Math.max(highest, migration.number), 0);
 }
 
+/** The migrations that bring a database from this schema to this build's. */
+export function pendingMigrations(schema: number): readonly Migration[] {
+  return MIGRATIONS.filter(({ number }) => number > schema);
+}
+
 /** Throws if the database is another program's or a newer version's. */
 function identify(db: Database.Database, path: string): void {
   const applicationId = db.pragma("application_id", { simple: true });
@@ -82,8 +87,7 @@ function identify(db: Database.Database, path: string): void {
 
 function migrate(db: Database.Database): void {
   const version = Number(db.pragma("user_version", { simple: true }));
-  for (const migration of MIGRATIONS) {
-    if (migration.number <= version) continue;
+  for (const migration of pendingMigrations(version)) {
     db.transaction(() => {
       db.exec(migration.sql);
       db.pragma(`application_id = ${APPLICATION_ID}`);

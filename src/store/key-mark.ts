@@ -25,13 +25,18 @@ export interface KeyFiles {
  */
 export function claimDatabase(db: Database.Database, keyring: Keyring, files: KeyFiles): void {
   const stored = db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(KEY);
-  const belongs = typeof stored === "string" ? keyring.wrote(stored) : opensTokens(db, keyring);
-  if (!belongs) throw new BellError("keys_invalid", foreignKeys(files));
+  if (!opensDatabase(db, keyring)) throw new BellError("keys_invalid", foreignKeys(files));
   const mark = keyring.databaseMark();
   if (mark === stored) return;
   db.prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)").run(KEY, mark);
   // Into the main file, where `readKeyMark` looks.
   db.pragma("wal_checkpoint(TRUNCATE)");
+}
+
+/** Whether a database was written with these keys, as far as it tells. */
+export function opensDatabase(db: Database.Database, keyring: Keyring): boolean {
+  const stored = db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(KEY);
+  return typeof stored === "string" ? keyring.wrote(stored) : opensTokens(db, keyring);
 }
 
 export function foreignKeys({ database, keys }: KeyFiles): string {

@@ -5,6 +5,8 @@ export const APPLICATION_ID = 0x42656c6c;
 
 export interface Migration {
   readonly number: number;
+  /** For an administrator, a few words. */
+  readonly what: string;
   readonly sql: string;
 }
 
@@ -13,6 +15,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
+    what: "the tables of a new database",
     sql: `
       CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -77,6 +80,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   {
     number: 2,
+    what: "each phone's allowance of rings, and waits that a provider asked for",
     sql: `
       -- What a phone's rings have used of its allowances: when each is whole again.
       ALTER TABLE delivery ADD COLUMN paced_shown INTEGER NOT NULL DEFAULT 0;
@@ -87,6 +91,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   {
     number: 3,
+    what: "the Exchange server of each subscription, and how its loss is dealt with",
     sql: `
       -- Keyed hash of the Exchange server that a subscription lives on, and how its loss is dealt with.
       ALTER TABLE folder ADD COLUMN server_mac BLOB;

@@ -114,7 +114,7 @@ export const MAIL_STALE_MS = 4 * 3_600_000;
 export const TEST_STALE_MS = 10 * 60_000;
 
 /** An open reason: which marks a ring for it answers, and since when it is owed. */
-interface OpenReason {
+export interface OpenReason {
   readonly marks: Record<string, number>;
   /** Epoch milliseconds. */
   since: number;
@@ -178,7 +178,7 @@ export function nextRing(
 }
 
 /** Reasons with a mark above its settled mark, by key; tests that nobody waits for any more are left out. */
-function openReasons(rows: readonly OwedRow[], now: number): Map<string, OpenReason> {
+export function openReasons(rows: readonly OwedRow[], now: number): Map<string, OpenReason> {
   const open = new Map<string, OpenReason>();
   for (const row of rows) {
     for (const [key, [mark, settled, since]] of Object.entries(row.reasons)) {

@@ -5,6 +5,7 @@ import type { Ledger } from "./apply.ts";
 import type { HybridClock } from "./clock.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
 import { type Cell, isSame, mergeRows, type RawRow, REPLICATED, type Table } from "./merge.ts";
+import type { HeardFolder } from "./options.ts";
 import { createPeerMemory, type PeerMemory } from "./peer-memory.ts";
 import { idText, type Rows } from "./rows.ts";
 import type { DueNews, Position, ReplicaRow, SeqRange } from "./types.ts";
@@ -29,6 +30,8 @@ export interface MergedRows {
   readonly due: Pick<DueNews, "registrationId" | "queue" | "at">[];
   /** Positions in this node's feed of rows that now stand as the other node sent them. */
   readonly verbatim: readonly SeqRange[];
+  /** Folders that the other node heard later. */
+  readonly heard: readonly HeardFolder[];
 }
 
 interface Statements {
@@ -63,7 +66,7 @@ export function createReplica(parts: ReplicaParts): Replica {
     return found;
   }
 
-  function mergeOne({ table, row }: ReplicaRow, verbatim: SeqRange[]): Buffer | null {
+  function mergeOne({ table, row }: ReplicaRow, verbatim: SeqRange[], heard: HeardFolder[]): Buffer | null {
     const { columns, one, put } = of(table);
     const key = KEYS[table].map((column) => row[column] ?? null);
     const id = key[0];
@@ -76,6 +79,10 @@ export function createReplica(parts: ReplicaParts): Replica {
     const mine = one.get(...key) as RawRow | undefined;
     const merged = mine === undefined ? row : mergeRows(table, mine, row);
     if (mine !== undefined && (merged === mine || isSame(merged, mine))) return null;
+    if (table === "folder" && isHeardLater(mine, merged)) {
+      const serverMac = Buffer.isBuffer(merged.server_mac) ? merged.server_mac : null;
+      heard.push({ registrationId: idText(id), folder: String(merged.name), serverMac });
+    }
     const at = seq();
     put.run(
       ...columns.map(({ name, missing }) => (name === "seq" ? at : cellOf(name, merged, mine, missing))),
@@ -108,8 +115,9 @@ export function createReplica(parts: ReplicaParts): Replica {
     merge(theirs, upTo) {
       const touched = new Map<string, Buffer>();
       const verbatim: SeqRange[] = [];
+      const heard: HeardFolder[] = [];
       for (const each of theirs) {
-        const id = mergeOne(each, verbatim);
+        const id = mergeOne(each, verbatim, heard);
         if (id !== null) touched.set(id.toString("hex"), id);
       }
       if (upTo !== undefined) peer.note(upTo);
@@ -118,7 +126,7 @@ export function createReplica(parts: ReplicaParts): Replica {
         const due = ledger.refreshDue(registrationId);
         return due === null ? [] : [{ registrationId, ...due }];
       });
-      return { due, verbatim };
+      return { due, verbatim, heard };
     },
 
     peer,
@@ -134,6 +142,10 @@ function noteSeq(ranges: SeqRange[], seq: number): void {
   const last = ranges.at(-1);
   if (last !== undefined && last.last + 1 === seq) ranges[ranges.length - 1] = { ...last, last: seq };
   else ranges.push({ first: seq, last: seq });
+}
+
+function isHeardLater(mine: RawRow | undefined, merged: RawRow): boolean {
+  return Number(merged.last_heard_at ?? 0) > Number(mine?.last_heard_at ?? 0);
 }
 
 /** Deleted or idle: nothing is kept beside it. */

@@ -3,7 +3,9 @@ import type { Keyring } from "../keys/types.ts";
 import type { Due, Ledger } from "./apply.ts";
 import type { OwedRow, ReasonMarks } from "./owed-rule.ts";
 import { allowanceOf, paceAfter, UNPACED } from "./pace.ts";
-import { type DeliveryRow, idBytes, type Rows } from "./rows.ts";
+import type { DeliveryRow } from "./records.ts";
+import { isFromBackup } from "./restored.ts";
+import { idBytes, type Rows } from "./rows.ts";
 import type { Ring, RingCarries, Settlement } from "./types.ts";
 
 export interface RingBook {
@@ -16,7 +18,14 @@ export interface RingBook {
   settle(settlement: Settlement): Due | null;
 }
 
-export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, feed: string): RingBook {
+/** @param restoredAt when this database was last restored from a backup, epoch milliseconds, or null */
+export function createRingBook(
+  rows: Rows,
+  ledger: Ledger,
+  keyring: Keyring,
+  feed: string,
+  restoredAt: number | null,
+): RingBook {
   function begin(registrationId: string, now: number): ReturnType<RingBook["begin"]> {
     const id = idBytes(registrationId);
     const due = rows.due(id);
@@ -104,7 +113,8 @@ export function createRingBook(rows: Rows, ledger: Ledger, keyring: Keyring, fee
     const mine = nextDelivery(
       earlier.find((row) => row.feed === feed),
       feed,
-      settlement,
+      // The phone may have had another token since the backup, and a subscription that lives.
+      isFromBackup(registration.renewedAt, restoredAt) ? { ...settlement, ends: false } : settlement,
     );
     rows.writeDelivery(id, mine);
     const deliveries = [...earlier.filter((row) => row.feed !== feed), mine];

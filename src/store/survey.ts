@@ -1,7 +1,8 @@
 // Questions over all registrations: what is due, what fell idle, the counts for metrics and `status`, and the walk over
 // all of them.
 import type Database from "better-sqlite3";
-import { type FolderRecord, idBytes, idText, toFolder } from "./rows.ts";
+import { type FolderRecord, toFolder } from "./records.ts";
+import { idBytes, idText } from "./rows.ts";
 import type { Folder, FolderState, Platform, Queue, StoreCounts, WalkedPhone } from "./types.ts";
 
 export interface Survey {

@@ -1,6 +1,7 @@
 // The store's interface: asynchronous and batch-shaped, so that a server database can stand behind it later.
 // Decisions are handed in as pure functions, which the store calls inside the transaction with fresh rows.
 
+import type { Inspection, ListedPhone, ListPage } from "./inspect.ts";
 import type { RawRow, Table } from "./merge.ts";
 
 export type Platform = "apns" | "fcm";
@@ -311,6 +312,14 @@ export interface Store {
   findSubscription(
     subscriptionMac: Buffer,
   ): Promise<{ registrationId: string; folder: string; generation: number } | null>;
+  /** Ids of registrations that hold a token; nothing says that they are of one phone. */
+  findToken(tokenMac: Buffer): Promise<readonly string[]>;
+  /** All that is stored under one id, for whoever has to explain it. */
+  inspect(registrationId: string): Promise<Inspection>;
+  /** Registrations in the order of their ids, for lists that people read; a page at a time, so that rings go on. */
+  list(page: ListPage): Promise<readonly ListedPhone[]>;
+  /** Writes a copy of the database, as it is at one moment, into an empty file; rings and commits go on meanwhile. */
+  copyTo(path: string): Promise<void>;
   /** Ids of a queue's registrations that are due at `now` (epoch milliseconds), oldest first, at most `limit`. */
   due(queue: Queue, now: number, limit: number): Promise<readonly string[]>;
   /** When the queue's next thing after `after` becomes due (both epoch milliseconds), or null. */

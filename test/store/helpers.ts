@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateKeys } from "../../src/keys/key-file.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
-import { createStore, type StoreOptions } from "../../src/store/sqlite-store.ts";
+import type { StoreOptions } from "../../src/store/options.ts";
+import { createStore } from "../../src/store/sqlite-store.ts";
 import type { Change, DueNews, Folder, Ring, Settlement, Store } from "../../src/store/types.ts";
 import { UNHEARD } from "../../src/store/unheard.ts";
 

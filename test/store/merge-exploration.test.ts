@@ -87,9 +87,9 @@ describe("some schedule goes wrong where", () => {
     [
       "rings are kept by node instead of by feed",
       [
-        "sqlite-store.ts",
-        "createRingBook(rows, ledger, keyring, feed)",
-        "createRingBook(rows, ledger, keyring, options.path)",
+        "session.ts",
+        "createRingBook(rows, ledger, keyring, feed,",
+        "createRingBook(rows, ledger, keyring, options.path,",
       ],
       ["new-feed.ts", "INSERT INTO delivery", "INSERT OR REPLACE INTO delivery"],
       [

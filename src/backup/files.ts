@@ -1,0 +1,64 @@
+// Files that take their place in one step, and keep what was there before.
+import {
+  chownSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { BellError } from "../errors.ts";
+
+/** Makes what was created or renamed in a file's directory last. */
+export function syncDirectoryOf(path: string): void {
+  const fd = openSync(dirname(path), "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives a finished file its name, which nobody may have taken meanwhile.
+ * @throws `backup_path`
+ */
+export function place(from: string, to: string): void {
+  if (linkOnto(from, to)) {
+    rmSync(from);
+    return;
+  }
+  // A file system without hard links.
+  if (existsSync(to)) throw new BellError("backup_path", `${to} exists already.`);
+  renameSync(from, to);
+}
+
+/** A second name for a file: it stays when the first one goes to another. */
+export function keepAside(path: string, aside: string): void {
+  if (!linkOnto(path, aside)) copyFileSync(path, aside, constants.COPYFILE_EXCL);
+}
+
+function linkOnto(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") {
+      throw new BellError("backup_path", `${to} exists already.`, cause);
+    }
+    return false;
+  }
+}
+
+/** Gives a file the owner of the one whose place it takes, or else of the directory; only root can, and has to. */
+export function takeOwner(file: string, place: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(existsSync(place) ? place : dirname(place));
+  chownSync(file, uid, gid);
+}

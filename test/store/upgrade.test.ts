@@ -1,0 +1,68 @@
+// Databases of every earlier schema, made by the numbered migrations themselves: they open, keep what they held, and
+// ring what they owed.
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { newestSchema, openDatabase, pendingMigrations } from "../../src/store/database.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../../src/store/migrations.ts";
+import { contentsOf } from "../../src/store/snapshot.ts";
+import { badge, begin, id, keyring, openTestStore, register } from "./helpers.ts";
+
+const TOKEN = "ab".repeat(32);
+
+/** A database as a version with that schema left it: the rows of today, in the columns of then. */
+function databaseOf(schema: number, path: string, from: string): void {
+  const db = new Database(path);
+  for (const migration of MIGRATIONS) {
+    if (migration.number <= schema) db.exec(migration.sql);
+  }
+  db.prepare("ATTACH ? AS today").run(from);
+  const tables = db
+    .prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+    .pluck()
+    .all() as string[];
+  for (const table of tables) {
+    const columns = (db.pragma(`main.table_info(${table})`) as { name: string }[])
+      .map(({ name }) => name)
+      .join(", ");
+    db.exec(`INSERT INTO main.${table} (${columns}) SELECT ${columns} FROM today.${table}`);
+  }
+  db.exec("DETACH today");
+  db.pragma(`application_id = ${APPLICATION_ID}`);
+  db.pragma(`user_version = ${schema}`);
+  db.close();
+}
+
+test("each migration has a number of its own, in order, and words for an administrator", () => {
+  expect(MIGRATIONS.map(({ number }) => number)).toEqual(MIGRATIONS.map((_, at) => at + 1));
+  for (const { what } of MIGRATIONS) expect(what.length).toBeGreaterThan(10);
+  expect(pendingMigrations(newestSchema())).toEqual([]);
+  expect(pendingMigrations(0)).toEqual(MIGRATIONS);
+});
+
+test.each(MIGRATIONS.map(({ number }) => number))("a database of schema %d goes on", async (schema) => {
+  const directory = mkdtempSync(join(tmpdir(), "inboxbell-upgrade-"));
+  const today = await openTestStore({ path: join(directory, "today.db") });
+  await register(today.store, 1, TOKEN, today.time.now);
+  await badge(today.store, 1, 7, today.time.now);
+  await register(today.store, 2, TOKEN, today.time.now);
+  await today.store.stop();
+  const path = join(directory, "old.db");
+  databaseOf(schema, path, today.path);
+  const old = new Database(path);
+  const before = contentsOf(old);
+  old.close();
+  openDatabase(path, "OFF").close();
+  const migrated = new Database(path);
+  expect(contentsOf(migrated)).toEqual({ schema: newestSchema(), rows: before.rows });
+  expect(migrated.pragma("integrity_check", { simple: true })).toBe("ok");
+  migrated.close();
+  const opened = await openTestStore({ path });
+  expect(await begin(opened.store, 1)).toMatchObject({ badge: 7, reason: "mail", token: TOKEN });
+  expect(await opened.store.findToken(keyring.mac("token", TOKEN))).toEqual([id(1), id(2)]);
+  await opened.close();
+  rmSync(directory, { recursive: true });
+  rmSync(today.directory, { recursive: true });
+});
