@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { examineFiles } from "../config/examine.ts";
 import { readConfig } from "../config/load.ts";
+import type { Environment } from "../config/paths.ts";
 import {
   byPosition,
   type ConfigProblem,
@@ -21,7 +22,7 @@ import { foreignKeys, readKeyMark } from "../store/key-mark.ts";
  * @returns the exit code: 0 when there is no problem, whatever the warnings
  */
 export async function check(options: { readonly config: string; readonly json: boolean }): Promise<number> {
-  const { problems, warnings } = examineAll(options.config);
+  const { problems, warnings } = examineAll(options.config, process.env, Date.now());
   const ok = problems.length === 0;
   if (options.json) {
     console.log(JSON.stringify({ ok, problems, warnings }, null, 2));
@@ -34,14 +35,15 @@ export async function check(options: { readonly config: string; readonly json: b
   return ok ? 0 : 1;
 }
 
-interface Report {
+export interface Report {
   readonly problems: readonly ConfigProblem[];
   readonly warnings: readonly ConfigProblem[];
 }
 
-function examineAll(path: string): Report {
-  const reading = readConfig(path, process.env);
-  const examined = examineFiles(reading, process.env, Date.now());
+/** The configuration and every file that it names. @param now epoch milliseconds */
+export function examineAll(path: string, env: Environment, now: number): Report {
+  const reading = readConfig(path, env);
+  const examined = examineFiles(reading, env, now);
   const keys = keyFileFinding(reading.files, examined.problems);
   const named = (findings: readonly Finding[]) =>
     findings.map((found): ConfigProblem => ({ file: reading.file, ...found }));
