@@ -1,4 +1,7 @@
-// The compiled binary under measurement: started on its core, asked by its own metrics, ended in order.
+// The compiled binary under measurement: started on its core with the variables of its systemd unit, asked by its own
+// metrics, ended in order.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { end, MEASURED_CORE, spawnOn, until } from "./processes.ts";
 import type { House } from "./stage.ts";
 import type { Buckets } from "./statistics.ts";
@@ -20,10 +23,17 @@ export interface Appliance {
 
 const START_LIMIT_MS = 60_000;
 
+/** The variables that the delivered unit sets for the service: what is measured runs as it does there. */
+export function unitEnvironment(): Readonly<Record<string, string>> {
+  const unit = readFileSync(join(import.meta.dir, "..", "..", "systemd", "inboxbell.service"), "utf8");
+  const lines = [...unit.matchAll(/^Environment=(\w+)=(\S*)$/gm)];
+  return Object.fromEntries(lines.map(([, name = "", value = ""]) => [name, value]));
+}
+
 /** Starts `serve` and waits until the node is ready. */
 export async function startAppliance(binary: string, house: House): Promise<Appliance> {
   const child = spawnOn(MEASURED_CORE, [binary, "serve", "--config", house.configFile], {
-    env: { BUN_TMPDIR: house.temporary, NODE_TLS_REJECT_UNAUTHORIZED: "1" },
+    env: { ...unitEnvironment(), BUN_TMPDIR: house.temporary, NODE_TLS_REJECT_UNAUTHORIZED: "1" },
     stderr: "pipe",
   });
   const lines: string[] = [];

@@ -1,6 +1,6 @@
 // The arithmetic behind the benchmark's figures: a wrong quantile would look like a good product.
 import { describe, expect, test } from "bun:test";
-import { parseMetrics } from "./appliance.ts";
+import { parseMetrics, unitEnvironment } from "./appliance.ts";
 import { newestOf, unreadOf } from "./fleet.ts";
 import { readOptions } from "./options.ts";
 import { type Report, reportText } from "./report.ts";
@@ -50,6 +50,10 @@ describe("figures of the benchmark", () => {
     expect(() => readOptions(["--write", "--quick"])).toThrow("whole run");
     expect(() => readOptions(["--write", "rings"])).toThrow("whole run");
     expect(readOptions(["--write"])).toMatchObject({ write: true, quick: false });
+  });
+
+  test("are of a process with the variables of the delivered unit", () => {
+    expect(unitEnvironment()).toMatchObject({ BUN_JSC_forceRAMSize: "100663296" });
   });
 
   test("of a quick run are no verdict on an aim", () => {
