@@ -1,8 +1,8 @@
 // Compiles the binary: better-sqlite3's addon embedded, version and commit inside, nothing read from the working
-// directory at run time. Run by build.mjs; options: --target linux-x64|linux-arm64, --test-hooks, --if-changed.
+// directory at run time. Run by build.mjs; options: --target linux-x64|linux-arm64, --test-hooks, --outfile, --if-changed.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import packageJson from "../package.json" with { type: "json" };
 
@@ -22,6 +22,7 @@ const options = (() => {
       options: {
         target: { type: "string" },
         "test-hooks": { type: "boolean", default: false },
+        outfile: { type: "string" },
         "if-changed": { type: "boolean", default: false },
       },
     }).values;
@@ -35,7 +36,7 @@ if (target === undefined) fail(`Unknown target ${options.target}; known: ${TARGE
 
 const testHooks = options["test-hooks"];
 const name = testHooks ? "inboxbell-test" : target === host ? "inboxbell" : `inboxbell-${target}`;
-const outfile = join(root, "dist", name);
+const outfile = options.outfile ?? join(root, "dist", name);
 const git = Bun.spawnSync(["git", "rev-parse", "--short=12", "HEAD"], { cwd: root, stderr: "ignore" });
 const commit = git.exitCode === 0 ? git.stdout.toString().trim() : "unknown";
 
@@ -104,5 +105,5 @@ writeFileSync(stamp, wanted);
 const megabytes = (statSync(outfile).size / 1e6).toFixed(0);
 const seconds = ((performance.now() - started) / 1000).toFixed(1);
 console.error(
-  `Built dist/${name}: version ${packageJson.version}, commit ${commit}, ${megabytes} MB, in ${seconds} s.`,
+  `Built ${relative(root, outfile)}: version ${packageJson.version}, commit ${commit}, ${megabytes} MB, in ${seconds} s.`,
 );

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createBackupVerbs } from "./backup/copies.ts";
 import { BUILD, TEST_HOOKS } from "./build-info.ts";
-import { type Comparison, compareSettings, type Settings } from "./config/change.ts";
+import { type Comparison, compareSettings, type Settings, withRenewal } from "./config/change.ts";
 import type { Config, Secrets } from "./config/types.ts";
 import { createDispatcher } from "./delivery/dispatcher.ts";
 import { createSenders } from "./delivery/senders.ts";
@@ -25,10 +25,11 @@ import { createMetrics } from "./ops/metrics.ts";
 import { createSelfCheck } from "./ops/self-check.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
 import { conditionOf, type NodeSigns } from "./ops/systemd.ts";
+import { createPairing } from "./pairing.ts";
 import { createPhoneVerbs } from "./phones/verbs.ts";
 import { createPushCertificates } from "./push-certificates.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
-import { withDefect } from "./test-hooks.ts";
+import { withAnswerDefect, withDefect, withRingDefect } from "./test-hooks.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -71,17 +72,31 @@ export async function startAppliance(
     now,
     events: {
       ...watch,
-      restored: (madeAt) =>
+      failed(error, reserveGivenUp) {
+        watch.failed(error, reserveGivenUp);
+        pairing.commitsFail(true);
+      },
+      recovered() {
+        watch.recovered();
+        pairing.commitsFail(false);
+      },
+      restored(madeAt) {
+        pairing.restored();
         log.warn(
           { backup: new Date(madeAt).toISOString() },
           "The database was restored from a backup: each phone is rung once more, spread over half an hour.",
-        ),
+        );
+      },
+      heardElsewhere(folder) {
+        if (pairing.rings()) watcher.heard(folder, folder.serverMac);
+      },
     },
     reserveBytes: RESERVE_BYTES,
     mergeChangesMs: config.ringing.mergeChangesMs,
     synchronous: TEST_HOOKS && process.env.INBOXBELL_TEST_SYNCHRONOUS === "OFF" ? "OFF" : "FULL",
   });
-  const store = TEST_HOOKS ? withDefect(sound, process.env.INBOXBELL_TEST_DEFECT) : sound;
+  const defect = TEST_HOOKS ? process.env.INBOXBELL_TEST_DEFECT : undefined;
+  const store = TEST_HOOKS ? withDefect(sound, defect) : sound;
   const clocks = { now, monotonicNow, random: Math.random };
   let senders = createSenders({ ...settings, ...clocks });
   const dispatcher = createDispatcher({
@@ -91,13 +106,27 @@ export async function startAppliance(
     log,
     metrics,
     stalledAfterMs: config.ringing.stalledAfterMs,
+    mayRing: TEST_HOOKS ? withRingDefect(() => pairing.rings(), defect) : () => pairing.rings(),
     ...clocks,
   });
   store.onDue((news) => dispatcher.notify(news));
+  const pairing = await createPairing({
+    config: config.pair,
+    node: config.node,
+    database: config.store.path,
+    store,
+    log,
+    metrics,
+    takeUp: dispatcher.takeUp,
+    idle: dispatcher.idle,
+    now,
+    monotonicNow,
+  });
 
-  const role = () => "active" as const;
+  const { role } = pairing;
   const checks: readonly Check[] = [
     watch.check,
+    ...pairing.checks,
     {
       name: "providers",
       // An outage at Apple or Google is no reason to restart a node or to take it out of a load balancer.
@@ -150,8 +179,7 @@ export async function startAppliance(
     metrics,
     rings: (app, kind) => ringsFor(settings.config.apps, app, kind),
     ...clocks,
-    // A single node.
-    listening: () => ({ active: role() === "active", alone: false }),
+    listening: () => ({ active: pairing.rings(), alone: pairing.alone() }),
     canAnswer: () => watch.check.look().ok,
     timeScale: TEST_HOOKS ? MINUTE_MS / Number(process.env.INBOXBELL_TEST_MINUTE_MS ?? MINUTE_MS) : 1,
   });
@@ -162,15 +190,20 @@ export async function startAppliance(
       ...watcher,
       heard(folder, serverMac) {
         exchangeHeardAt = now();
-        watcher.heard(folder, serverMac);
+        if (pairing.rings()) watcher.heard(folder, serverMac);
       },
     },
-    store,
+    store: TEST_HOOKS ? withAnswerDefect(pairing.store, store, defect) : pairing.store,
     keyring,
     log,
     metrics,
     health: ({ method, path, query }) => answerHealth(method, path, query, checks, role) ?? { status: 404 },
-    refreshGauges: gauges.refresh,
+    serving: pairing.serving,
+    mayEnd: pairing.mayEnd,
+    async refreshGauges() {
+      pairing.refresh();
+      await gauges.refresh();
+    },
     now,
   });
 
@@ -186,12 +219,21 @@ export async function startAppliance(
     metrics,
     settings: () => settings,
     exchangeHeardAt: () => exchangeHeardAt,
+    pair: pairing.summary,
     needsRestart: () => needsRestart,
     now,
     uptimeSeconds: () => (monotonicNow() - startedAt) / 1000,
   });
   const phoneVerbs = {
-    ...createPhoneVerbs({ store, keyring, dispatcher, settings: () => settings, role, log, now }),
+    ...createPhoneVerbs({
+      store: pairing.store,
+      keyring,
+      dispatcher,
+      settings: () => settings,
+      role,
+      log,
+      now,
+    }),
     ...createBackupVerbs({
       store,
       database: config.store.path,
@@ -203,12 +245,14 @@ export async function startAppliance(
   };
   const control = createControlServer(
     config.control.socket,
-    { ping: () => "pong", ...nodeStatus, ...phoneVerbs, ...verbs },
+    { ping: () => "pong", ...nodeStatus, ...phoneVerbs, ...pairing.verbs, ...verbs },
     log,
   );
 
   const idle = createIdleSweep({
-    sweep: () => store.sweep(now(), settings.config.retention.idleRegistrationMs),
+    // One node's verdict is enough: it reaches the other one as a row.
+    sweep: async () =>
+      pairing.rings() ? await store.sweep(now(), settings.config.retention.idleRegistrationMs) : 0,
     log,
     monotonicNow,
   });
@@ -224,10 +268,15 @@ export async function startAppliance(
 
   function reload(nextConfig: Config, nextSecrets: Secrets): Comparison {
     const compared = compareSettings(settings, { config: nextConfig, secrets: nextSecrets });
-    const prepared = listeners.prepare(compared.settings, compared.changes);
+    const renewal = pairing.renew(compared.settings.config.pair);
+    const known = renewal.isRenewed
+      ? withRenewal(compared.changes, "pair.tls.certificate")
+      : compared.changes;
+    const prepared = listeners.prepare(compared.settings, known);
     const nextSenders = createSenders({ ...compared.settings, ...clocks }, senders);
     // Everything that can fail is above.
     prepared.apply();
+    renewal.apply();
     needsRestart = prepared.changes.flatMap(({ key, takes }) => (takes === "restart" ? [key] : []));
     dispatcher.replaceSenders(nextSenders);
     senders = nextSenders;
@@ -241,6 +290,8 @@ export async function startAppliance(
   const started: ((graceMs: number) => Promise<void>)[] = [];
   async function stop(graceMs: number): Promise<void> {
     const until = monotonicNow() + graceMs;
+    // First, and still answering: nobody is to find no active node.
+    if (started.length > 0) await pairing.handOver(graceMs / 2);
     for (const stopPart of started.splice(0).reverse()) await stopPart(Math.max(0, until - monotonicNow()));
   }
   try {
@@ -254,11 +305,13 @@ export async function startAppliance(
       clock.stop();
       lag.stop();
     });
+    const link = await pairing.start();
+    started.push(() => pairing.stop());
     dispatcher.start();
     started.push((graceMs) => dispatcher.stop(graceMs));
     await control.start();
     started.push(() => control.stop());
-    ports = await listeners.start();
+    ports = { ...(await listeners.start()), ...link };
     // Half of the time at most is theirs: a slow client must not use up what rings in flight need.
     started.push((graceMs) => listeners.stop(graceMs / 2));
     watcher.start();

@@ -178,6 +178,11 @@ export const CATALOGUE = {
     text: "Both nodes have the same name.",
     remedy: "Give the second one another name with `--node`, or with `node` in its configuration.",
   },
+  pair_forgotten: {
+    text: "A node was told to forget the one that joins.",
+    remedy:
+      "The message says which, and which file remembers it. A node with another name may join without more ado.",
+  },
   pair_versions: {
     text: "The two nodes run versions that do not work together.",
     remedy: "Install the same version on both nodes.",

@@ -30,6 +30,10 @@ export interface ListenersOptions {
   readonly metrics: Metrics;
   readonly watcher: Pick<Watcher, "heard" | "mayAsk" | "asked">;
   readonly health: RequestHandler;
+  /** False while this node has to leave the answers to another one. */
+  readonly serving: () => boolean;
+  /** Whether this node may say that a subscription has ended. */
+  readonly mayEnd: () => boolean;
   /** Brings the gauges up to date before they are read. */
   readonly refreshGauges: () => Promise<void>;
   /** Epoch milliseconds. */
@@ -85,15 +89,18 @@ export function createListeners(options: ListenersOptions): Listeners {
   let ports: Readonly<Record<string, number>> = {};
 
   function forPhones({ config, secrets }: Settings): RequestHandler {
-    return createRegistrationHandler({ store, keyring, config, secrets, log, metrics, now });
+    const { serving } = options;
+    return createRegistrationHandler({ store, keyring, config, secrets, log, metrics, now, serving });
   }
 
   function forExchange(from: Settings): RequestHandler {
-    const { watcher } = options;
+    const { watcher, serving, mayEnd } = options;
+    const starting = () => !mayEnd();
     // Of the settings of the moment: a change of it makes no new handler.
     const rings: RingsFor = (app, kind) => ringsFor(settings.config.apps, app, kind);
     const config = exchangeRules(from);
-    return createExchangeHandler({ store, keyring, config, watcher, rings, log, metrics, now });
+    const told = { log, metrics, now, serving, starting };
+    return createExchangeHandler({ store, keyring, config, watcher, rings, ...told });
   }
 
   async function refresh(): Promise<void> {

@@ -25,6 +25,8 @@ export interface NodeStatusOptions {
   readonly settings: () => Settings;
   /** When a subscription was heard last, epoch milliseconds; null if none was since the start. */
   readonly exchangeHeardAt: () => number | null;
+  /** Null on a single node. */
+  readonly pair: () => NonNullable<NodeStatus["pair"]> | null;
   /** Keys whose new value waits for a restart. */
   readonly needsRestart: () => readonly string[];
   /** Epoch milliseconds. */
@@ -104,6 +106,7 @@ export function createNodeStatus(options: NodeStatusOptions) {
         paused: dispatcher.memory
           .pauses()
           .map(({ since, ...pause }) => ({ ...pause, seconds: Math.max(0, now() - since) / 1000 })),
+        pair: options.pair(),
         needsRestart: options.needsRestart(),
       };
     },

@@ -1,10 +1,13 @@
 // `serve`: runs the appliance until it is told to stop. One signal ends it in order, a second one at once; SIGHUP
 // reloads its configuration.
 import { type Appliance, startAppliance } from "../appliance.ts";
+import { TEST_HOOKS } from "../build-info.ts";
 import { loadConfig } from "../config/load.ts";
 import { loadSecrets } from "../config/secrets.ts";
 import { createLogger } from "../ops/log.ts";
-import { createReloader } from "../reload.ts";
+import { createServiceManager } from "../ops/systemd.ts";
+import { createReloader, type ReloadAnswer } from "../reload.ts";
+import { blockVerb } from "../test-hooks.ts";
 
 // What is in flight at a stop may take this long; the rest stays owed in the database. Milliseconds. Less than
 // the 90 s after which systemd kills.
@@ -22,6 +25,7 @@ export async function serve(options: { readonly config: string }): Promise<numbe
     const stack = reason instanceof Error ? reason.stack : String(reason);
     log.error({ stack }, "A rejection reached nobody; the node goes on.");
   });
+  const manager = createServiceManager({ env: process.env, log, pid: process.pid });
   const { promise: running, resolve: isRunning } = Promise.withResolvers<Appliance>();
   const reloader = createReloader({
     file: options.config,
@@ -35,8 +39,16 @@ export async function serve(options: { readonly config: string }): Promise<numbe
       return changes;
     },
   });
+  async function reload(cause: string): Promise<ReloadAnswer> {
+    const ended = manager.reloading();
+    try {
+      return await reloader.reload(cause);
+    } finally {
+      ended();
+    }
+  }
   process.on("SIGHUP", () => {
-    reloader.reload("SIGHUP").catch((error: unknown) => {
+    reload("SIGHUP").catch((error: unknown) => {
       log.warn({ reason: String(error) }, "A reload was asked for and not done.");
     });
   });
@@ -55,10 +67,13 @@ export async function serve(options: { readonly config: string }): Promise<numbe
     }
   });
   const appliance = await startAppliance(config, secrets, log, {
-    reload: () => reloader.reload("control socket"),
+    reload: () => reload("control socket"),
+    ...(TEST_HOOKS ? blockVerb : {}),
   });
   isRunning(appliance);
+  manager.ready(appliance);
   const signal = await stopped;
+  manager.stopping();
   log.info({ signal }, "Stopping: no new requests, rings in flight may finish.");
   await reloader.close();
   await appliance.stop(GRACE_MS);

@@ -26,6 +26,7 @@ export function statusText(status: NodeStatus): string {
       `${status.node} (${status.role}), version ${status.version}, up ${duration(status.uptimeSeconds)}`,
     ],
     ["state", status.ready ? "ready" : "NOT READY"],
+    ...pairRows(status.pair ?? null),
     ...status.checks.map((check): Row => [`  ${check.name}`, `${check.ok ? "ok" : "!!"}  ${check.detail}`]),
     ...status.listeners.map(
       (each): Row => [`listen ${each.name}`, `${each.address}:${each.port}, ${each.connections} connections`],
@@ -54,6 +55,21 @@ export function statusText(status: NodeStatus): string {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join("\n");
+}
+
+function pairRows(pair: NonNullable<NodeStatus["pair"]> | null): Row[] {
+  if (pair === null) return [];
+  const { peer, address, why, forSeconds, heardSecondsAgo, lagRows } = pair;
+  const heard = heardSecondsAgo === null ? "not heard since the start" : `last heard ${ago(heardSecondsAgo)}`;
+  const rows = pair.protected ? "has every row" : `lacks ${lagRows} rows`;
+  return [
+    [
+      "other node",
+      `${peer} at ${address}, ${pair.up ? rows : `NOT REACHED, ${heard}: ${pair.detail ?? ""}`}`,
+    ],
+    ["role", `for ${duration(forSeconds)}: ${why}`],
+    ...pair.alarms.map((alarm): Row => ["ALARM", alarm]),
+  ];
 }
 
 function list(parts: readonly string[]): string {

@@ -96,6 +96,8 @@ function mergeApps(running: Apps, next: Apps, changes: Change[]): Apps {
 
 // Where the file is built otherwise than what it is converted to.
 const RENAMED: Readonly<Record<string, string>> = {
+  "pair.peer.host": "pair.peer",
+  "pair.peer.port": "pair.peer",
   "egress.proxy.url": "egress.proxy",
   "egress.proxy.user": "egress.proxy_user",
   "egress.proxy.user.name": "egress.proxy_user.name",

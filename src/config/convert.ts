@@ -1,10 +1,20 @@
 // Turns the checked raw configuration into the one that the program uses: absolute paths, milliseconds,
 // booleans. Pure, and it cannot fail: everything was checked before.
+import { dirname, join } from "node:path";
 import { isTlsOff } from "./cross-rules.ts";
 import { parseDurationMs } from "./durations.ts";
-import { absolutePath, type Environment } from "./paths.ts";
+import { hostAndPort } from "./host-port.ts";
+import { absolutePath, type Environment, isCredential } from "./paths.ts";
 import type { RawConfig } from "./schema.ts";
-import type { ApnsConfig, AppConfig, Config, FcmConfig, ListenerConfig } from "./types.ts";
+import type {
+  ApnsConfig,
+  AppConfig,
+  Config,
+  FcmConfig,
+  ListenerConfig,
+  PairConfig,
+  PairFiles,
+} from "./types.ts";
 
 export interface ConvertContext {
   /** Absolute path of the configuration file. */
@@ -50,6 +60,7 @@ export function convert(raw: RawConfig, { configFile, env, hostname }: ConvertCo
       unknownGraceMs: durationMs(raw.subscriptions.unknown_grace),
     },
     retention: { idleRegistrationMs: durationMs(raw.retention.idle_registration) },
+    pair: raw.pair === undefined ? null : pairConfig(raw.pair, besidePairFiles(raw, configFile, env), toPath),
     control: { socket: toPath(raw.control.socket) },
     log: raw.log,
   };
@@ -65,6 +76,44 @@ function listener(raw: RawListener, toPath: ToPath): ListenerConfig {
     allow,
     trustedProxies: raw.trusted_proxies,
     proxyProtocol: isOn(raw.proxy_protocol),
+  };
+}
+
+function pairConfig(raw: NonNullable<RawConfig["pair"]>, beside: string, toPath: ToPath): PairConfig {
+  // The rules let nothing pass that is none.
+  const peer = hostAndPort(raw.peer) ?? { host: "", port: 0 };
+  const files = defaultPairFiles(beside);
+  const named = (name: keyof PairFiles) => {
+    const path = raw.tls[name];
+    return path === undefined ? files[name] : toPath(path);
+  };
+  return {
+    listen: raw.listen,
+    peer,
+    peerName: raw.peer_name ?? peer.host,
+    tls: { ca: named("ca"), certificate: named("certificate"), key: named("key") },
+    takeoverAfterMs: durationMs(raw.takeover_after),
+    aloneAfterMs: durationMs(raw.alone_after),
+  };
+}
+
+/** Beside which file the link's are: the key file, or the database where a service manager has the key file. */
+export function besidePairFiles(
+  { keys, store }: { readonly keys: { readonly file: string }; readonly store: { readonly path: string } },
+  configFile: string,
+  env: Environment,
+): string {
+  const keyFile = absolutePath(keys.file, configFile, env);
+  return isCredential(keyFile, env) ? absolutePath(store.path, configFile, env) : keyFile;
+}
+
+/** Where the link's certificates are if the configuration does not say. @param beside absolute path of the file beside */
+export function defaultPairFiles(beside: string): PairFiles {
+  const directory = join(dirname(beside), "pair");
+  return {
+    ca: join(directory, "ca.pem"),
+    certificate: join(directory, "node.pem"),
+    key: join(directory, "node.key"),
   };
 }
 

@@ -1,6 +1,7 @@
 // Rules that concern more than one option, and warnings about settings that are allowed but weaker. Pure: works
 // on what is right so far, so that these are reported together with other problems.
 import { addressesOverlap, isLoopbackAddress } from "./addresses.ts";
+import { pairFindings } from "./cross-rules-pair.ts";
 import { type Finding, finding, type Position } from "./problems.ts";
 import type { RawConfig } from "./schema.ts";
 
@@ -13,6 +14,8 @@ export type Incomplete<T> = T extends readonly (infer Item)[]
 
 export interface RuleInput {
   readonly raw: Incomplete<RawConfig>;
+  /** The node's name when the file gives none. */
+  readonly hostname: string;
   /** Whether a finding concerns this key or something within it: then nothing more is said about it. */
   isWrong(keyPath: string): boolean;
   /** The place of the key, or of the nearest mapping around it that is in the file. */
@@ -23,7 +26,12 @@ const LISTENERS = ["registration", "exchange", "admin"] as const;
 
 /** Problems that only show when options are seen together. */
 export function crossFindings(input: RuleInput): Finding[] {
-  return [...listenerFindings(input), ...appFindings(input), ...egressFindings(input)];
+  return [
+    ...listenerFindings(input),
+    ...appFindings(input),
+    ...egressFindings(input),
+    ...pairFindings(input),
+  ];
 }
 
 function egressFindings({ raw, isWrong, place }: RuleInput): Finding[] {

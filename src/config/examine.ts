@@ -6,6 +6,7 @@ import { nameComplaint } from "./certificate-names.ts";
 import { incompleteChain } from "./chain.ts";
 import { isMadeBySystemd, missingDirectory, type OwnFile } from "./directories.ts";
 import type { PublicHosts } from "./load.ts";
+import { readPairFiles } from "./pair-files.ts";
 import type { Environment } from "./paths.ts";
 import { type Finding, finding } from "./problems.ts";
 import { apnsCertificate, apnsKey, serviceAccount } from "./push-credentials.ts";
@@ -22,6 +23,8 @@ import type { FileMention } from "./walk.ts";
 const DAY_MS = 86_400_000;
 // Time for a company's own authority, or for the holder of the Apple account, to renew a certificate by hand.
 const WARNING_MS = 30 * DAY_MS;
+// The link's certificate renews itself a month before its end: later than that something is in the way.
+const PAIR_WARNING_MS = 14 * DAY_MS;
 
 export interface Examination {
   readonly problems: readonly Finding[];
@@ -31,6 +34,7 @@ export interface Examination {
 /** What one file's examination needs besides the file. */
 interface Context {
   readonly files: readonly FileMention[];
+  readonly node: string;
   readonly hosts: PublicHosts;
   readonly env: Environment;
   /** Epoch milliseconds. */
@@ -44,16 +48,17 @@ const NONE: Warnings = [];
 /** What was read of the configuration: the files that it names, and by which names the listeners are called. */
 export interface Examinable {
   readonly files: readonly FileMention[];
+  readonly node: string;
   readonly hosts: PublicHosts;
 }
 
 /** @param now epoch milliseconds */
-export function examineFiles({ files, hosts }: Examinable, env: Environment, now: number): Examination {
+export function examineFiles({ files, node, hosts }: Examinable, env: Environment, now: number): Examination {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   for (const file of files) {
     try {
-      for (const [code, message] of examine(file, { files, hosts, env, now })) {
+      for (const [code, message] of examine(file, { files, node, hosts, env, now })) {
         warnings.push(finding(code, file.at, file.keyPath, message));
       }
     } catch (error) {
@@ -92,6 +97,12 @@ function examine(file: FileMention, context: Context): Warnings {
       return NONE;
     case "tls_certificate":
       return tlsCertificate(file, context);
+    case "pair_certificate":
+      return pairCertificate(file, context);
+    case "pair_ca":
+    case "pair_key":
+      // Examined with the certificate.
+      return NONE;
     case "keys":
       if (!existsSync(path)) return madeIn("key file", path, "keys_path");
       // What is in it is the keyring's business.
@@ -163,6 +174,17 @@ function tlsCertificate(file: FileMention, { files, hosts, env, now }: Context):
     ...(incomplete === null ? NONE : [["tls_invalid", incomplete] as const]),
     ...names(file, leaf, hosts),
   ];
+}
+
+/** Certificate, key and authority of the link: only together they mean anything. */
+function pairCertificate(file: FileMention, { files, node, env, now }: Context): Warnings {
+  const key = neighbour(file, "key", files);
+  const ca = neighbour(file, "ca", files);
+  // One of the paths is wrong, which is told at its own place.
+  if (key === undefined || ca === undefined) return NONE;
+  const identity = readPairFiles({ ca: ca.path, certificate: file.path, key: key.path }, node, env, now);
+  if (identity.outOfDate !== null) throw new BellError("tls_invalid", identity.outOfDate);
+  return expiry("tls_invalid", file.path, identity.expiresAt - now <= PAIR_WARNING_MS, identity.expiresAt);
 }
 
 function names({ keyPath, path }: FileMention, leaf: X509Certificate, hosts: PublicHosts): Warnings {

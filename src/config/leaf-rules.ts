@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { isAddressOrBlock, isLoopbackHost, isWildcardAddress } from "./addresses.ts";
 import { quoted } from "./describe.ts";
 import { parseDurationMs } from "./durations.ts";
+import { hostAndPort } from "./host-port.ts";
 import type { LeafRule, OptionNotes } from "./options.ts";
 import { absolutePath, type Environment, pathComplaint } from "./paths.ts";
 
@@ -40,6 +41,8 @@ export function checkLeaf(
       return text === "localhost" ? { ...expected, hint: 'write "127.0.0.1"' } : expected;
     case "cidr":
       return isAddressOrBlock(text) ? null : blockComplaint(text, expected);
+    case "host_port":
+      return hostAndPort(text) === null ? hostPortComplaint(text, expected) : null;
     case "origin_url":
       return urlComplaint(text, option, false);
     case "provider_url":
@@ -68,6 +71,13 @@ function blockComplaint(text: string, expected: Complaint): Complaint {
   return /[a-z]/i.test(address) && !address.includes(":")
     ? { ...expected, hint: "names are not looked up: write the address" }
     : expected;
+}
+
+function hostPortComplaint(text: string, expected: Complaint): Complaint {
+  if (/^[a-z]+:\/\//i.test(text)) return { ...expected, hint: "leave out the scheme" };
+  if (isIP(text) === 6)
+    return { ...expected, hint: "write an IPv6 address in brackets, followed by the port" };
+  return text.includes(":") ? expected : { ...expected, hint: "append the port, such as :7443" };
 }
 
 function durationComplaint(text: string, { minMs = 0, maxMs = Infinity, stepMs = 1 }: Partial<OptionNotes>) {

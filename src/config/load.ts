@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { BellError } from "../errors.ts";
-import { convert } from "./convert.ts";
+import { besidePairFiles, convert, defaultPairFiles } from "./convert.ts";
 import { crossFindings, type Incomplete, type RuleInput, weakSettings } from "./cross-rules.ts";
 import type { Environment } from "./paths.ts";
 import {
@@ -33,6 +33,8 @@ export interface ConfigReading {
   readonly warnings: readonly ConfigProblem[];
   /** Files named by options that are right, or by default, whatever else is wrong. */
   readonly files: readonly FileMention[];
+  /** This node's name. */
+  readonly node: string;
   /** What clients call the two listeners by, where that is right. */
   readonly hosts: PublicHosts;
   /** Where a key stands, or the nearest mapping around it that is in the file. */
@@ -91,7 +93,8 @@ export function readConfigText(text: string | Uint8Array, path: string, env: Env
     config,
     problems: named(path, all),
     warnings: named(path, weakSettings(input)),
-    files: [...walked.files, ...defaultFiles(walked, input)],
+    files: [...walked.files, ...defaultFiles(walked, input), ...filesOfPair(walked, input, configFile, env)],
+    node: input.raw.node ?? hostname(),
     hosts: {
       registration: hostOf("public.registration_url", input.raw.public?.registration_url, input),
       exchange: hostOf("public.exchange_url", input.raw.public?.exchange_url, input),
@@ -113,6 +116,26 @@ function defaultFiles({ places }: Walked, { raw, isWrong }: RuleInput): FileMent
   );
 }
 
+/** Those of the link, where there is a pair. */
+function filesOfPair(
+  { places }: Walked,
+  { raw, isWrong }: RuleInput,
+  configFile: string,
+  env: Environment,
+): FileMention[] {
+  const [keys, store] = [raw.keys?.file, raw.store?.path];
+  if (raw.pair === undefined || keys === undefined || store === undefined) return [];
+  if (isWrong("keys.file") || isWrong("store.path")) return [];
+  const files = defaultPairFiles(
+    besidePairFiles({ keys: { file: keys }, store: { path: store } }, configFile, env),
+  );
+  return (["ca", "certificate", "key"] as const).flatMap((name) => {
+    const keyPath = `pair.tls.${name}`;
+    if (places.has(keyPath) || isWrong(keyPath)) return [];
+    return [{ role: `pair_${name}` as const, keyPath, path: files[name], at: null }];
+  });
+}
+
 /** As certificates name it: without an IPv6 address's brackets. */
 function hostOf(keyPath: string, url: string | undefined, { isWrong }: RuleInput): string | null {
   if (url === undefined || isWrong(keyPath)) return null;
@@ -121,7 +144,8 @@ function hostOf(keyPath: string, url: string | undefined, { isWrong }: RuleInput
 
 function failed(file: string, findings: readonly Finding[]): ConfigReading {
   const problems = named(file, findings);
-  return { file, config: null, problems, warnings: [], files: [], hosts: NO_HOSTS, place: () => FILE_START };
+  const nothing = { config: null, warnings: [], files: [], node: hostname(), hosts: NO_HOSTS };
+  return { ...nothing, file, problems, place: () => FILE_START };
 }
 
 function named(file: string, findings: readonly Finding[]): ConfigProblem[] {
@@ -138,6 +162,7 @@ function ruleInput(
   const within = (path: string, key: string) => path === key || /^[.[]/.test(path.slice(key.length));
   return {
     raw: typeof raw === "object" && raw !== null ? raw : {},
+    hostname: hostname(),
     isWrong: (key) => findings.some(({ keyPath }) => keyPath.startsWith(key) && within(keyPath, key)),
     place(keyPath) {
       let path = keyPath;

@@ -9,6 +9,7 @@ export type LeafRule =
   | "socket_path"
   | "address"
   | "cidr"
+  | "host_port"
   | "origin_url"
   | "provider_url"
   | "proxy_url"
@@ -25,6 +26,9 @@ export type FileRole =
   | "service_account"
   | "enrolment_secret"
   | "ca"
+  | "pair_ca"
+  | "pair_certificate"
+  | "pair_key"
   | "keys"
   | "store"
   | "socket";

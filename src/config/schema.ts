@@ -2,9 +2,10 @@
 // commented config/inboxbell.yaml and the JSON Schema are all made from it. Rules that concern more than one
 // option are in cross-rules.ts.
 import { type Static, Type } from "@sinclair/typebox";
-import { DAY_MS, duration, MINUTE_MS, notes, path, section, unavailable } from "./options.ts";
+import { DAY_MS, duration, MINUTE_MS, notes, path, section } from "./options.ts";
 import { app, registrationAuth } from "./schema-apps.ts";
 import { listen } from "./schema-listeners.ts";
+import { pair } from "./schema-pair.ts";
 
 export const ConfigSchema = section(
   {
@@ -241,7 +242,7 @@ export const ConfigSchema = section(
       },
       { title: "Retention", description: "Nothing is kept for longer than it is needed.", default: {} },
     ),
-    pair: Type.Optional(unavailable("Two nodes")),
+    pair: Type.Optional(pair),
     control: section(
       {
         socket: path({

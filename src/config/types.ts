@@ -77,6 +77,26 @@ export interface AppConfig {
   readonly texts: TextKeys;
 }
 
+/** The other node, and the link to it. */
+export interface PairConfig {
+  readonly listen: { readonly address: string; readonly port: number };
+  readonly peer: { readonly host: string; readonly port: number };
+  /** The other node's name, which its certificate proves. */
+  readonly peerName: string;
+  readonly tls: PairFiles;
+  /** The active node's silence after which the passive one takes over. */
+  readonly takeoverAfterMs: number;
+  /** After so long without an acknowledgement answers no longer wait for the other node. */
+  readonly aloneAfterMs: number;
+}
+
+/** Absolute paths of PEM files: the pair's own authority, this node's certificate by it, and its key. */
+export interface PairFiles {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
 export interface Config {
   /** Absolute path of the file it came from. */
   readonly file: string;
@@ -108,6 +128,8 @@ export interface Config {
   readonly ringing: { readonly mergeChangesMs: number; readonly stalledAfterMs: number };
   readonly subscriptions: { readonly statusFrequencyMinutes: number; readonly unknownGraceMs: number };
   readonly retention: { readonly idleRegistrationMs: number };
+  /** Null: a single node. */
+  readonly pair: PairConfig | null;
   readonly control: { readonly socket: string };
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";

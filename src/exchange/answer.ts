@@ -2,35 +2,33 @@
 // status case-sensitively; anything from 400 up makes it try again later (Microsoft Learn, "SendNotification").
 import { bareAnswer, fixedAnswer } from "../net/answer.ts";
 import type { FixedAnswer } from "../net/types.ts";
+import type { Durability } from "../store/types.ts";
 
 /** Says how many nodes hold what the answer rests on. */
 export const DURABLE_HEADER = "Inboxbell-Durable";
 
-function subscriptionStatus(status: "OK" | "Unsubscribe", durable: boolean): FixedAnswer {
+function subscriptionStatus(status: "OK" | "Unsubscribe", durable: Durability | null): FixedAnswer {
   const body =
     '<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>' +
     '<SendNotificationResult xmlns="http://schemas.microsoft.com/exchange/services/2006/messages">' +
     `<SubscriptionStatus>${status}</SubscriptionStatus></SendNotificationResult></s:Body></s:Envelope>`;
   const headers = { "Content-Type": "text/xml; charset=utf-8" };
-  return fixedAnswer(200, durable ? { ...headers, [DURABLE_HEADER]: "node" } : headers, body);
+  return fixedAnswer(200, durable === null ? headers : { ...headers, [DURABLE_HEADER]: durable }, body);
 }
 
-const OK = subscriptionStatus("OK", false);
-const OK_DURABLE = subscriptionStatus("OK", true);
-const UNSUBSCRIBE = subscriptionStatus("Unsubscribe", false);
-const UNSUBSCRIBE_DURABLE = subscriptionStatus("Unsubscribe", true);
+function eachDurability(status: "OK" | "Unsubscribe") {
+  const rendered = (durable: Durability | null) => subscriptionStatus(status, durable);
+  return { none: rendered(null), node: rendered("node"), pair: rendered("pair") };
+}
+
+const ANSWERS = { ok: eachDurability("OK"), unsubscribe: eachDurability("Unsubscribe") };
 
 /**
  * The answer to a notification.
- * @param durable whether it rests on a commit of this node
+ * @param durable on how many nodes the commit is that it rests on; null if it rests on none
  */
-export function statusAnswer(answer: "ok" | "unsubscribe", durable: boolean): FixedAnswer {
-  switch (answer) {
-    case "ok":
-      return durable ? OK_DURABLE : OK;
-    case "unsubscribe":
-      return durable ? UNSUBSCRIBE_DURABLE : UNSUBSCRIBE;
-  }
+export function statusAnswer(answer: "ok" | "unsubscribe", durable: Durability | null): FixedAnswer {
+  return ANSWERS[answer][durable ?? "none"];
 }
 
 /** No such path, or a capability that this product did not make. Never a challenge: see CVE-2018-8581. */

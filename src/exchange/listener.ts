@@ -6,7 +6,7 @@ import type { Capability, Keyring } from "../keys/types.ts";
 import type { FixedAnswer, HttpRequest, RequestHandler } from "../net/types.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics, NotificationResult } from "../ops/metrics.ts";
-import type { RegistrationState, Store } from "../store/types.ts";
+import type { Durability, RegistrationState, Store } from "../store/types.ts";
 import { BAD_REQUEST, NOT_FOUND, statusAnswer, UNAVAILABLE } from "./answer.ts";
 import { type Decision, decide, type Posted, type Verdict } from "./decide.ts";
 import { type Heard, type HeardError, type HeardEvents, hear } from "./meaning.ts";
@@ -35,8 +35,10 @@ export interface ExchangeHandlerOptions {
   readonly rings: RingsFor;
   /** Wall time, epoch milliseconds. */
   readonly now: () => number;
-  /** True while this node may lack rows: then no subscription is ended, whatever the rows say. */
+  /** True while this node may lack rows, or is not the one that judges: then no subscription is ended. */
   readonly starting?: () => boolean;
+  /** False while this node has to leave the answers to another one. */
+  readonly serving?: () => boolean;
 }
 
 const SHARED_PATH = "/ews";
@@ -45,6 +47,12 @@ const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 // Exchange servers of a company, or registrations in trouble at one time: more lines would not help anybody.
 const MAX_CAUSES = 1000;
+
+/** A verdict, and on how many nodes it rests; null if it rests on no commit. */
+interface Answered {
+  readonly verdict: Verdict;
+  readonly durable: Durability | null;
+}
 
 /** What became of one POST. */
 interface Outcome {
@@ -72,6 +80,7 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
 
   async function route(request: HttpRequest): Promise<Outcome> {
     const { method, path } = request;
+    if (options.serving?.() === false) return { answer: UNAVAILABLE, result: null };
     if (method !== "POST") return { answer: NOT_FOUND, result: null };
     try {
       if (path.startsWith(CAPABILITY_PREFIX)) return await capabilityRoute(request);
@@ -102,9 +111,9 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
         const parsed = readBody(request);
         const heard = parsed.kind === "malformed" ? null : hear(parsed.messages, keyring);
         const posted = postedOn(check.capability, heard);
-        const verdict = await submit(request, posted, (state) => decide(state, posted));
+        const { verdict, durable } = await submit(request, posted, (state) => decide(state, posted));
         noteTrouble(request, check.capability, parsed, verdict);
-        return { answer: statusAnswer(verdict.answer, verdict.durable), result: verdict.metric };
+        return { answer: statusAnswer(verdict.answer, durable), result: verdict.metric };
       }
     }
   }
@@ -117,15 +126,14 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
       return { answer: BAD_REQUEST, result: "malformed" };
     }
     // In practice one message of one subscription; the answer can only speak for all of them.
-    const verdicts: Verdict[] = [];
+    const answered: Answered[] = [];
     for (const [subscriptionMac, heard] of bySubscription(hear(parsed.messages, keyring))) {
-      verdicts.push(await sharedVerdict(request, parsed, subscriptionMac, heard));
+      answered.push(await sharedVerdict(request, parsed, subscriptionMac, heard));
     }
-    const ends = verdicts.length > 0 && verdicts.every((verdict) => verdict.answer === "unsubscribe");
-    const durable = verdicts.length > 0 && verdicts.every((verdict) => verdict.durable);
+    const ends = answered.length > 0 && answered.every(({ verdict }) => verdict.answer === "unsubscribe");
     return {
-      answer: statusAnswer(ends ? "unsubscribe" : "ok", durable),
-      result: verdicts[0]?.metric ?? "unknown",
+      answer: statusAnswer(ends ? "unsubscribe" : "ok", leastDurable(answered)),
+      result: answered[0]?.verdict.metric ?? "unknown",
     };
   }
 
@@ -134,23 +142,23 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
     parsed: ParseResult,
     subscriptionMac: Buffer,
     heard: readonly Heard[],
-  ): Promise<Verdict> {
+  ): Promise<Answered> {
     const found = await store.findSubscription(subscriptionMac);
     if (found === null) {
       const overdue = unknownIds.isOverdue(subscriptionMac, now()) && mayEnd();
       const answer = overdue ? "unsubscribe" : "ok";
       log.debug({ correlationId: request.correlationId, answer }, "A SubscriptionId is unknown.");
-      return unknownVerdict(answer);
+      return { verdict: unknownVerdict(answer), durable: null };
     }
     const posted = postedOn(found, heard);
-    const verdict = await submit(request, posted, (state) =>
+    const answered = await submit(request, posted, (state) =>
       // It may have been noted elsewhere, or replaced, since it was looked up.
       isNoted(state, found.folder, subscriptionMac)
         ? decide(state, posted)
         : { result: unknownVerdict("ok") },
     );
-    noteTrouble(request, found, parsed, verdict);
-    return verdict;
+    noteTrouble(request, found, parsed, answered.verdict);
+    return answered;
   }
 
   function postedOn(capability: Capability, heard: readonly Heard[] | null): Posted {
@@ -163,12 +171,17 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
     request: HttpRequest,
     { capability, heard }: Posted,
     decideOn: (state: RegistrationState) => Decision,
-  ): Promise<Verdict> {
-    const verdict = await store.submit<Verdict>({
+  ): Promise<Answered> {
+    let word: Durability | null = null;
+    const decided = await store.submit<Verdict>({
       registrationId: capability.registrationId,
       decide: decideOn,
+      onDurable: (durability) => {
+        word = durability;
+      },
       origin: { correlationId: request.correlationId, receivedAtMs: request.receivedAtMs },
     });
+    const verdict = acknowledged(decided, word);
     if (verdict.watermarkGaps > 0) metrics.watermarkGaps.inc(verdict.watermarkGaps);
     if (verdict.asks) {
       metrics.resubscribeAsks.inc({ state: "failed" });
@@ -185,7 +198,7 @@ export function createExchangeHandler(options: ExchangeHandlerOptions): RequestH
     };
     if (verdict.answer === "unsubscribe") log.info(fields, "A subscription ends.");
     else log.debug(fields, "Exchange was heard.");
-    return verdict;
+    return { verdict, durable: verdict.durable ? (word ?? "node") : null };
   }
 
   /** Says once in a while, for one registration, what an administrator would otherwise have to guess. */
@@ -266,6 +279,20 @@ function isNoted(state: RegistrationState, folderName: string, subscriptionMac: 
   if (state.kind !== "present") return false;
   const folder = state.folders.find((candidate) => candidate.name === folderName);
   return folder?.subscriptionMac?.equals(subscriptionMac) === true;
+}
+
+/**
+ * An end that is not on both nodes of a pair is none yet: Exchange posts again, and is told then.
+ * @param word null on a single node
+ */
+function acknowledged(verdict: Verdict, word: Durability | null): Verdict {
+  return verdict.answer === "unsubscribe" && word === "node" ? { ...verdict, answer: "ok" } : verdict;
+}
+
+/** What all of them can claim. */
+function leastDurable(answered: readonly Answered[]): Durability | null {
+  if (answered.length === 0 || answered.some(({ durable }) => durable === null)) return null;
+  return answered.every(({ durable }) => durable === "pair") ? "pair" : "node";
 }
 
 function unknownVerdict(answer: "ok" | "unsubscribe"): Verdict {

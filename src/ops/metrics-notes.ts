@@ -16,7 +16,7 @@ export const LABEL_NOTES: Readonly<Record<string, string>> = {
   "provider_paused.reason":
     "the provider's reason, as in [errors](errors.md#reasons-in-the-log), `other` for one without a sentence of its own, or `unreachable`, `trouble`, `quota`, `bad_tokens`, `no_credential`",
   "credential_expiry_seconds.name":
-    "`registration`, `exchange` (the listeners), `apns` and the app's id (a push certificate)",
+    "`registration`, `exchange` (the listeners), `pair` (the link to the other node), `apns` and the app's id (a push certificate)",
   listener: "`registration`, `exchange`, `admin`",
   why: "`allow` (not in the allow list), `connections` and `address_connections` (too many), `rate`, `handshake` (no TLS, or the certificate is not trusted), `handshake_time`, `headers_time`, `body_time`, `answer_time`, `write_time` (too slow), `malformed`, `oversize`, `memory`, `proxy_protocol`",
   version: "the build's version",
@@ -56,6 +56,18 @@ export const ALERT_RULES = `groups:
         labels: { severity: page }
         annotations:
           summary: Exchange has sent nothing for an hour, not even a heartbeat.
+      - alert: InboxbellNodeAlone
+        expr: inboxbell_pair_protected == 0
+        for: 5m
+        labels: { severity: ticket }
+        annotations:
+          summary: A node holds rows that the other one does not have; inboxbell pair status says why.
+      - alert: InboxbellNoActiveNode
+        expr: max(inboxbell_pair_role) == 0
+        for: 1m
+        labels: { severity: page }
+        annotations:
+          summary: Neither node rings; inboxbell pair status says why.
       - alert: InboxbellCertificateExpires
         expr: inboxbell_credential_expiry_seconds < 14 * 86400
         labels: { severity: ticket }

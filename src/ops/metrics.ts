@@ -64,7 +64,20 @@ export function createMetrics(build: { readonly version: string; readonly commit
       ["app", "provider"],
     ),
     credentialExpirySeconds: gauge("credential_expiry_seconds", "Time until a credential expires.", ["name"]),
-    pairRole: gauge("pair_role", "1 on the active node, 0 on the passive one."),
+    pairRole: gauge("pair_role", "1 on the active node and on a single one, 0 on the passive one."),
+    pairConnected: gauge(
+      "pair_connected",
+      "1 while the link to the other node is up. Without a value on a single node.",
+    ),
+    pairProtected: gauge(
+      "pair_protected",
+      "1 while every row that an answer rests on is on both nodes. Without a value on a single node.",
+    ),
+    pairLagRows: gauge(
+      "pair_lag_rows",
+      "Rows of this node that the other one has not acknowledged. Without a value on a single node.",
+    ),
+    takeovers: counter("takeovers_total", "How often this node became the active one of two."),
     eventLoopLagSeconds: gauge("event_loop_lag_seconds", "How late the event loop's last timer was."),
     watermarkGaps: counter("watermark_gaps_total", "Notifications whose previous watermark did not fit."),
     resubscribeAsks: counter(
@@ -94,6 +107,8 @@ export function createMetrics(build: { readonly version: string; readonly commit
   };
   metrics.buildInfo.set({ version: build.version, commit: build.commit }, 1);
   metrics.pairRole.set(1);
+  // Zero would be an alarm.
+  for (const gauge of [metrics.pairConnected, metrics.pairProtected, metrics.pairLagRows]) gauge.remove();
   addProcessMetrics(registry);
   return metrics;
 }

@@ -42,6 +42,22 @@ export interface NodeStatus {
     readonly hint: string;
     readonly seconds: number;
   }[];
+  /** Null on a single node; left out by a version that knows no pair. */
+  readonly pair?: {
+    readonly peer: string;
+    readonly address: string;
+    /** Why this node has the role that it has, and since when. */
+    readonly why: string;
+    readonly forSeconds: number;
+    readonly up: boolean;
+    /** While the link is down, or null. */
+    readonly detail: string | null;
+    /** Null: never. */
+    readonly heardSecondsAgo: number | null;
+    readonly protected: boolean;
+    readonly lagRows: number;
+    readonly alarms: readonly string[];
+  } | null;
   /** Keys that were changed by a reload and wait for a restart. */
   readonly needsRestart: readonly string[];
 }

@@ -6,8 +6,13 @@ import type { Replicator } from "./replicator.ts";
 /**
  * Duplicates and reads wait too: what they rest on may have been committed here a moment ago. What needs no commit to
  * be answered (`lazy`) waits for nothing. What nobody is answered for (rings, the sweep) goes on at the local commit.
+ * @param isPaired whether there is a peer at the moment; without one nothing is waited for, and `onDurable` not called
  */
-export function createPairedStore(store: Store, replicator: Pick<Replicator, "durableOnBoth">): Store {
+export function createPairedStore(
+  store: Store,
+  replicator: Pick<Replicator, "durableOnBoth">,
+  isPaired: () => boolean = () => true,
+): Store {
   return {
     ...store,
 
@@ -21,7 +26,7 @@ export function createPairedStore(store: Store, replicator: Pick<Replicator, "du
           return decided;
         },
       });
-      if (isLazy) return result;
+      if (isLazy || !isPaired()) return result;
       const durability = await replicator.durableOnBoth(store.committedSeq());
       request.onDurable?.(durability);
       return result;
@@ -29,6 +34,7 @@ export function createPairedStore(store: Store, replicator: Pick<Replicator, "du
 
     async read(registrationIds, onDurable) {
       const views = await store.read(registrationIds);
+      if (!isPaired()) return views;
       const durability = await replicator.durableOnBoth(store.committedSeq());
       onDurable?.(durability);
       return views;

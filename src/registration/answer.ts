@@ -1,7 +1,25 @@
 // Rendering of JSON answers for the phone.
 
-// `pair` when two nodes hold what the answer rests on; a node without a peer says `node`.
-export const DURABLE: Readonly<Record<string, string>> = { "Inboxbell-Durable": "node" };
+import type { Durability } from "../store/types.ts";
+
+/** Notes, while a request is worked on, on how many nodes its answer rests: a node without a peer says `node`. */
+export interface DurabilityNote {
+  readonly onDurable: (durability: Durability) => void;
+  /** For the answer. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export function noteDurability(): DurabilityNote {
+  let durability: Durability = "node";
+  return {
+    onDurable(word) {
+      durability = word;
+    },
+    get headers() {
+      return { "Inboxbell-Durable": durability };
+    },
+  };
+}
 
 /** A JSON answer that nobody may keep: it may carry callback URLs. */
 export function jsonResponse(

@@ -10,12 +10,15 @@ import { bodyReader } from "./body.ts";
 import { discovery } from "./discovery.ts";
 import { openApiDocument } from "./openapi.ts";
 import { invalidId, type Problem, ProblemError, problemResponse } from "./problem.ts";
+import { NOT_SERVING } from "./refusal.ts";
 import { allowedMethods } from "./routes.ts";
 import { paramsSchema, registrationRequestSchema, UUID_PATTERN } from "./schema.ts";
 import { createService, type ServiceDeps } from "./service.ts";
 
 export interface RegistrationHandlerDeps extends ServiceDeps {
   readonly metrics: Metrics;
+  /** False while this node has to leave the answers to another one. */
+  readonly serving?: () => boolean;
 }
 
 // A phone asks again this long after the database could not be written, seconds.
@@ -41,6 +44,10 @@ export function createRegistrationHandler(deps: RegistrationHandlerDeps): Reques
   }
 
   return async (request) => {
+    if (deps.serving?.() === false) {
+      deps.metrics.registrationAnswers.inc({ status: String(NOT_SERVING.status) });
+      return NOT_SERVING;
+    }
     const response = await answer(request).catch((error: unknown) =>
       problemResponse(unexpected(error, request, deps)),
     );

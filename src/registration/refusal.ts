@@ -15,12 +15,18 @@ export function refusalAnswer(status: number): FixedAnswer {
   return answer;
 }
 
-function render(status: number): FixedAnswer {
-  const code = codeOf(status);
+/** The answer of a node that has to leave it to another one. */
+export const NOT_SERVING: FixedAnswer = render(503, "not_serving", { "Retry-After": "1" });
+
+function render(
+  status: number,
+  code: ErrorCode = codeOf(status),
+  more: Readonly<Record<string, string>> = {},
+): FixedAnswer {
   const { text, remedy } = CATALOGUE[code];
   // As in problem.ts; nothing of the request is in it.
   const body = { type: `/docs/errors#${code}`, title: text, status, code, detail: remedy };
-  const headers = { "Content-Type": "application/problem+json", "Cache-Control": "no-store" };
+  const headers = { "Content-Type": "application/problem+json", "Cache-Control": "no-store", ...more };
   return fixedAnswer(status, headers, JSON.stringify(body));
 }
 

@@ -7,7 +7,7 @@ import type { HttpRequest } from "../net/types.ts";
 import type { Logger } from "../ops/log.ts";
 import { createQuietLog } from "../ops/quiet-log.ts";
 import type { RegistrationState, Store } from "../store/types.ts";
-import { DURABLE, emptyResponse, jsonResponse } from "./answer.ts";
+import { type DurabilityNote, emptyResponse, jsonResponse, noteDurability } from "./answer.ts";
 import { bearerToken, hashSecret, isEnrolled, sameHash } from "./credentials.ts";
 import { decideDelete, decidePut, decideRing } from "./decide.ts";
 import { type Problem, problemResponse, rateLimited, UNAUTHORIZED } from "./problem.ts";
@@ -88,8 +88,8 @@ export function createService(deps: ServiceDeps): Service {
     return bearer === null ? null : hashSecret(keyring, id, bearer);
   }
 
-  async function present(id: string, secretHash: Buffer) {
-    const [view] = await store.read([id]);
+  async function present(id: string, secretHash: Buffer, { onDurable }: DurabilityNote) {
+    const [view] = await store.read([id], onDurable);
     const state: RegistrationState = view?.state ?? { kind: "missing" };
     if (state.kind === "deleted") return { kind: "spent" } as const;
     if (state.kind === "missing" || !sameHash(state.registration.secretHash, secretHash)) {
@@ -112,7 +112,9 @@ export function createService(deps: ServiceDeps): Service {
         now: now(),
         statusFrequencyMinutes: config.subscriptions.statusFrequencyMinutes,
       };
+      const durable = noteDurability();
       const outcome = await store.submit({
+        onDurable: durable.onDurable,
         registrationId: id,
         decide: (state, boundElsewhere) => decidePut(wish, circumstances, state, boundElsewhere),
         subscriptionMacs: wish.folders.flatMap(({ subscription }) =>
@@ -126,20 +128,20 @@ export function createService(deps: ServiceDeps): Service {
             { ...lineOf(request, id), app: wish.app, platform: wish.platform },
             "A phone was registered.",
           );
-          return jsonResponse(201, putAnswer(id, outcome.standing, config, keyring), DURABLE);
+          return jsonResponse(201, putAnswer(id, outcome.standing, config, keyring), durable.headers);
         case "renewed":
         case "repeated":
           log.debug({ ...lineOf(request, id), outcome: outcome.kind }, "A registration was renewed.");
-          return jsonResponse(200, putAnswer(id, outcome.standing, config, keyring), DURABLE);
+          return jsonResponse(200, putAnswer(id, outcome.standing, config, keyring), durable.headers);
         case "unauthorized":
           return unauthorized(request, id);
         case "spent":
-          return problemResponse({ code: "spent", headers: DURABLE });
+          return problemResponse({ code: "spent", headers: durable.headers });
         case "stale":
           return problemResponse({
             code: "stale_revision",
             storedRevision: outcome.storedRevision,
-            headers: DURABLE,
+            headers: durable.headers,
           });
         case "bound":
           return problemResponse({ code: "subscription_bound", field: outcome.field });
@@ -153,14 +155,15 @@ export function createService(deps: ServiceDeps): Service {
       if (secretHash === null) return unauthorized(request, id);
       const refused = tooMany(request, id, secretHash);
       if (refused !== null) return refused;
-      const found = await present(id, secretHash);
+      const durable = noteDurability();
+      const found = await present(id, secretHash, durable);
       switch (found.kind) {
         case "spent":
           return problemResponse({ code: "spent" });
         case "unauthorized":
           return unauthorized(request, id);
         case "present":
-          return jsonResponse(200, getAnswer(found.state, found.lastRing, config));
+          return jsonResponse(200, getAnswer(found.state, found.lastRing, config), durable.headers);
       }
     },
 
@@ -170,7 +173,9 @@ export function createService(deps: ServiceDeps): Service {
       const refused = tooMany(request, id, secretHash);
       if (refused !== null) return refused;
       const at = now();
+      const durable = noteDurability();
       const outcome = await store.submit({
+        onDurable: durable.onDurable,
         registrationId: id,
         decide: (state) => decideDelete(secretHash, at, state),
       });
@@ -179,9 +184,9 @@ export function createService(deps: ServiceDeps): Service {
           return unauthorized(request, id);
         case "deleted":
           log.info(lineOf(request, id), "A registration was deleted by its phone.");
-          return emptyResponse(204, DURABLE);
+          return emptyResponse(204, durable.headers);
         case "repeated":
-          return emptyResponse(204, DURABLE);
+          return emptyResponse(204, durable.headers);
       }
     },
 
@@ -192,7 +197,8 @@ export function createService(deps: ServiceDeps): Service {
       if (refused !== null) return refused;
       // Looked at before, so that only its owner uses up a registration's allowance; decided again inside
       // the transaction.
-      const found = await present(id, secretHash);
+      const durable = noteDurability();
+      const found = await present(id, secretHash, durable);
       if (found.kind === "present") {
         const waitMs = rings.take(id, request.receivedAtMs);
         if (waitMs > 0) return problemResponse(rateLimited(waitMs));
@@ -200,6 +206,7 @@ export function createService(deps: ServiceDeps): Service {
       const outcome =
         found.kind === "present"
           ? await store.submit({
+              onDurable: durable.onDurable,
               registrationId: id,
               decide: (state) => decideRing(secretHash, state),
               origin: originOf(request),
@@ -211,7 +218,7 @@ export function createService(deps: ServiceDeps): Service {
         case "unauthorized":
           return unauthorized(request, id);
         case "owed":
-          return jsonResponse(202, { id, reason: "test" }, DURABLE);
+          return jsonResponse(202, { id, reason: "test" }, durable.headers);
       }
     },
   };

@@ -6,6 +6,7 @@ import { readConditions } from "./machine.ts";
 import { memoryPart } from "./memory.ts";
 import { type BenchOptions, type PartName, readOptions, USAGE } from "./options.ts";
 import { outagePart } from "./outage.ts";
+import { pairPart } from "./pair.ts";
 import { killAll, LOAD_CORE, MEASURED_CORE } from "./processes.ts";
 import { type Report, reportText, writeFigures } from "./report.ts";
 import type { PartContext, PartResult } from "./result.ts";
@@ -27,6 +28,10 @@ const PARTS: Readonly<
   memory: { run: memoryPart, needs: { wrk: "wrk", taskset: "util-linux" } },
   rings: { run: ringsPart, needs: { h2load: "nghttp2-client", node: "nodejs", taskset: "util-linux" } },
   outage: { run: outagePart, needs: { wrk: "wrk", taskset: "util-linux" } },
+  pair: {
+    run: pairPart,
+    needs: { wrk: "wrk", taskset: "util-linux", ip: "iproute2", nft: "nftables", haproxy: "haproxy" },
+  },
 };
 
 const say = (line: string) => void process.stderr.write(`${line}\n`);

@@ -24,7 +24,7 @@ function init(args)
   number = tonumber(args[3])
   pause = tonumber(args[4])
   connection = args[5]
-  durable = args[6] == "bell"
+  durable = ({ bell = "node", pair = "pair" })[args[6]]
   limit = tonumber(args[7])
   connections = tonumber(args[8])
   sent = 0
@@ -83,7 +83,7 @@ end
 
 function response(status, headers, body)
   local good = status == 200 and string.find(body, ">OK</", 1, true) ~= nil
-    and (not durable or headers["Inboxbell-Durable"] == "node")
+    and (not durable or headers["Inboxbell-Durable"] == durable)
   if not good then
     wrong = wrong + 1
     example = tostring(status) .. " " .. string.gsub(string.sub(body, 1, 80), '[%c"\\]', " ")

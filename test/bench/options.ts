@@ -1,7 +1,7 @@
 // What the command line asks for: which parts, how long, and where the result goes.
 import { parseArgs } from "node:util";
 
-export const PARTS = ["exchange", "memory", "rings", "outage"] as const;
+export const PARTS = ["exchange", "memory", "rings", "outage", "pair"] as const;
 export type PartName = (typeof PARTS)[number];
 
 /** How much is measured. Times in milliseconds. */
@@ -18,6 +18,8 @@ export interface Scale {
   readonly outageMs: number;
   /** How long the appliance is left alone before its memory is read. */
   readonly restMs: number;
+  /** Times that a pair loses its active node, for each way of losing it. */
+  readonly trials: number;
 }
 
 const FULL: Scale = {
@@ -29,6 +31,7 @@ const FULL: Scale = {
   ringRounds: 3,
   outageMs: 60_000,
   restMs: 15_000,
+  trials: 30,
 };
 
 // Shows that everything works; its figures are no measurement.
@@ -41,6 +44,7 @@ const QUICK: Scale = {
   ringRounds: 1,
   outageMs: 2_000,
   restMs: 1_500,
+  trials: 2,
 };
 
 export interface BenchOptions {

@@ -14,7 +14,8 @@ export const HANDSHAKES: readonly Handshake[] = ["resumed", "full"];
 
 export interface Load {
   readonly url: string;
-  readonly target: "bell" | "nginx";
+  /** `pair`: every answer has to rest on both nodes. */
+  readonly target: "bell" | "pair" | "nginx";
   readonly handshake: Handshake;
   readonly phones: number;
   readonly connections: number;

@@ -225,6 +225,13 @@ egress: { proxy: "http://a.example:1", proxy_user: { name: a, password_file: a }
 ringing: { merge_changes: 1s, stalled_after: 1m }
 subscriptions: { status_frequency: 1m, unknown_grace: 1m }
 retention: { idle_registration: 1d }
+pair:
+  listen: { address: 127.0.0.1, port: 4 }
+  peer: a.example:1
+  peer_name: b
+  tls: { ca: a, certificate: a, key: a }
+  takeover_after: 5s
+  alone_after: 1s
 control: { socket: a }
 log: { level: info, format: auto }
 `;

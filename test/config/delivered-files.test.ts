@@ -113,10 +113,6 @@ describe("the JSON Schema", () => {
     expect(open).toEqual([]);
     expect(published.patternProperties).toEqual({ "^x-": {} });
   });
-
-  test("refuses what is not available in this version", () => {
-    expect(published.properties.pair.not).toEqual({});
-  });
 });
 
 /** Every option and section of the schema, by its path. */

@@ -172,11 +172,6 @@ test("a required key that is missing is told at its section", () => {
 describe("what this version does not have", () => {
   const cases: readonly (readonly [string, string, string])[] = [
     [
-      "node: bell-a",
-      "pair: { peer: bell-b:7443, takeover_after: 3s }",
-      "pair: not available in this version",
-    ],
-    [
       "{ type: enrolment_secret, file: enrolment.secret }",
       "{ type: oidc, issuer: https://idp.corp.example, audience: inboxbell }",
       'registration_auth[0].type: "oidc" is not available in this version',

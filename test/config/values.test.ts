@@ -97,6 +97,7 @@ test("what is left out gets the documented defaults", () => {
     egress: { proxy: null, noProxy: [], caFile: null },
     subscriptions: { statusFrequencyMinutes: 15, unknownGraceMs: 3_600_000 },
     retention: { idleRegistrationMs: 5_184_000_000 },
+    pair: null,
     control: { socket: "/run/inboxbell/control.sock" },
     log: { level: "info", format: "auto" },
   });

@@ -240,7 +240,7 @@ describe("the notes on the metrics", () => {
       readonly groups: readonly { readonly rules: readonly Rule[] }[];
     };
     const rules = groups.flatMap((group) => group.rules);
-    expect(rules).toHaveLength(5);
+    expect(rules).toHaveLength(7);
     for (const { alert, expr, annotations } of rules) {
       const names = expr.match(/inboxbell_[a-z_]+/g) ?? [];
       expect([alert, names.length > 0]).toEqual([alert, true]);

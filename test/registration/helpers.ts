@@ -72,6 +72,7 @@ export function testConfig(sharedRoute = false): Config {
     egress: { proxy: null, noProxy: [], caFile: null },
     subscriptions: { statusFrequencyMinutes: 15, unknownGraceMs: 3_600_000 },
     retention: { idleRegistrationMs: 60 * DAY_MS },
+    pair: null,
     control: { socket: "/none.sock" },
     log: { level: "debug", format: "json" },
   };

@@ -162,7 +162,15 @@ function strangeMetrics(text: string): readonly string[] {
   );
 }
 
-const verbs = new Map(createProgram().commands.map((command) => [command.name(), command]));
+type Verb = ReturnType<typeof createProgram>;
+const verbsOf = (command: Verb) => new Map(command.commands.map((each) => [each.name(), each]));
+const verbs = verbsOf(createProgram());
+
+/** The verb below a verb, as in `pair join`, or the verb itself. */
+function innermost(command: Verb | undefined, rest: string): Verb | undefined {
+  const [, next = ""] = /^[ \t]+([a-z]+)/.exec(rest) ?? [];
+  return command === undefined ? undefined : (verbsOf(command).get(next) ?? command);
+}
 
 /** Commands of a line that this version does not take: the verb, or one of its options. */
 function strangeCommands(line: string): readonly string[] {
@@ -172,7 +180,7 @@ function strangeCommands(line: string): readonly string[] {
     /(?<![\w:.-])inboxbell[ \t]+(?=([a-z]+)([^#|;]*))/g,
   )) {
     if (verb === "inboxbell") continue;
-    const command = verbs.get(verb);
+    const command = innermost(verbs.get(verb), rest);
     const known = command?.options.map(({ long }) => long) ?? [];
     const used = rest.match(/--[a-z-]+/g) ?? [];
     if (command === undefined || Object.hasOwn(UNAVAILABLE, verb)) found.push(verb);

@@ -207,7 +207,12 @@ export interface Scene {
 /** Sets up simulators, files and a configuration; the appliance is not started yet. */
 export async function setScene(
   title: string,
-  options: { readonly timeScale?: number; readonly config?: (text: string) => string } = {},
+  options: {
+    readonly timeScale?: number;
+    readonly config?: (text: string) => string;
+    /** Where phones register, if not at the appliance itself. */
+    readonly registrationUrl?: string;
+  } = {},
 ): Promise<Scene> {
   const directory = freshDirectory(title);
   const props = await makeProps(directory.path, await freePorts(), randomBytes);
@@ -272,7 +277,7 @@ export async function setScene(
         mailbox,
         folders,
         token: newToken(platform),
-        registrationUrl: props.urls.registration,
+        registrationUrl: options.registrationUrl ?? props.urls.registration,
         ca: props.ca,
         enrolmentSecret: props.enrolmentSecret,
         exchange: {

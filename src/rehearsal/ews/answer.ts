@@ -36,6 +36,8 @@ export type Verdict = (
 ) & {
   /** Set when the listener did something that it must never do. */
   readonly broke?: AnswerRule;
+  /** The listener's word on how many of its nodes hold what an OK or Unsubscribe rests on; Exchange itself ignores it. */
+  readonly durable?: string;
 };
 
 const MESSAGES = "http://schemas.microsoft.com/exchange/services/2006/messages";
@@ -62,7 +64,8 @@ export function judgeAnswer(answer: RawAnswer): Verdict {
   if (encoding !== undefined && encoding.toLowerCase() !== "identity")
     return failed("compressed answer", "compressed");
   if (status === 204 || body.length === 0) return failed("answer without a body", "empty");
-  return judgeBody(body);
+  const durable = headers.get("inboxbell-durable");
+  return { ...judgeBody(body), ...(durable === undefined ? {} : { durable }) };
 }
 
 function failed(why: string, broke: AnswerRule): Verdict {

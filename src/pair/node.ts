@@ -1,0 +1,327 @@
+// This node as one of two: the role, the link, the replication of rows, and what is remembered of them, put together.
+// What the rest of the appliance asks of the pair, it asks here.
+import type { PairConfig } from "../config/types.ts";
+import type { Logger } from "../ops/log.ts";
+import type { Store } from "../store/types.ts";
+import type { Connection } from "./connection.ts";
+import type { LinkIdentity } from "./dial.ts";
+import type { EpochFile } from "./epoch-file.ts";
+import type { Hello } from "./frames.ts";
+import { createLink, type Link, type LinkUser } from "./link.ts";
+import { createPairedStore } from "./paired-store.ts";
+import { createReplicator } from "./replicator.ts";
+import { pairStatus } from "./report.ts";
+import { readBeat } from "./role-beat.ts";
+import { createRoleClock } from "./role-clock.ts";
+import { createRoleOwner, type RoleOwner } from "./role-owner.ts";
+import { presentPeer } from "./role-rules.ts";
+import type { PairAlarm, PairStatus } from "./status.ts";
+import type { Peer, RoleState, Seeding, Standing, Wish, WishResult } from "./types.ts";
+import { ALARM_LINES, ROLE_LINES } from "./words.ts";
+
+export interface PairNodeOptions {
+  readonly config: PairConfig;
+  /** This node's name. */
+  readonly node: string;
+  readonly store: Store;
+  readonly file: EpochFile;
+  readonly identity: LinkIdentity & { readonly expiresAt: number };
+  readonly log: Logger;
+  readonly events: PairEvents;
+  /** Wall time, epoch milliseconds, and monotonic time, milliseconds. */
+  readonly now: () => number;
+  readonly monotonicNow: () => number;
+}
+
+export interface PairEvents {
+  /** What this node may do has changed. */
+  readonly changed: (standing: Standing) => void;
+  /** Resolves once no ring is on its way; none begins meanwhile, since the standing says so. */
+  readonly drain: () => Promise<void>;
+  /** This node became active. */
+  readonly tookOver: () => void;
+}
+
+export interface PairNode {
+  /** The store as the rooms that answer see it. */
+  readonly store: Store;
+  /** The store is open: begins to listen, to dial and to have a role; gives the port, null without another node. */
+  start(): Promise<number | null>;
+  stop(): Promise<void>;
+  standing(): Standing;
+  /** Whether this node has every row that the other one had, so that it may say that a subscription has ended. */
+  mayEnd(): boolean;
+  /** Commits fail from now on, or work again. */
+  commitsFail(fail: boolean): void;
+  /** The database came out of a backup. Before `start`. */
+  restored(): void;
+  /** Gives the active role to the other node, if there is one that takes it; not for longer than `limitMs`. */
+  handOver(limitMs: number): Promise<void>;
+  wish(wish: Wish): Promise<WishResult>;
+  /** Handshakes of the link that begin from now on use it. */
+  setIdentity(identity: PairNodeOptions["identity"]): void;
+  status(): PairStatus;
+}
+
+// As far as an administrator should know of it, milliseconds; as in skew.ts.
+const SKEW_MS = 2_000;
+// Nothing is answered, rung or said to be the active node before the start.
+const NOTHING_YET: Standing = {
+  role: "passive",
+  why: "started",
+  since: 0,
+  epoch: 0,
+  serving: false,
+  primary: false,
+  rings: false,
+  alone: false,
+  alarms: [],
+  lastTakeover: null,
+};
+
+/** @param options.file was opened before the database was */
+export function createPairNode(options: PairNodeOptions): PairNode {
+  const { config, node, store, file, log, events, now, monotonicNow } = options;
+  const { peerName } = config;
+  const clock = createRoleClock(now, monotonicNow);
+  let identity = options.identity;
+  let owner: RoleOwner | null = null;
+  let link: Link | null = null;
+  let linked: Connection | null = null;
+  let isCaughtUp = false;
+  let isRestored = false;
+  let takeovers = 0;
+  let isFileBad = false;
+  let ending: Promise<unknown> = Promise.resolve();
+
+  const replicator = createReplicator({
+    store,
+    node,
+    peerName,
+    aloneAfterMs: config.aloneAfterMs,
+    log,
+    monotonicNow,
+    events: {
+      caughtUp() {
+        isCaughtUp = true;
+        reviewSeeding();
+      },
+      newFeed() {
+        if (owner?.state.seeding === "seeded") owner.input({ kind: "seeding", seeding: "reseeding" });
+      },
+    },
+  });
+
+  const isPaired = () => owner?.state.paired ?? file.current.forgotten !== peerName;
+  const paired = createPairedStore(store, replicator, isPaired);
+
+  /** Rows can be relied on once everything is here that the other node had, if it had anything. */
+  function reviewSeeding(): void {
+    if (owner === null || owner.state.seeding === "seeded" || linked === null || !isCaughtUp) return;
+    const theirs = owner.state.peer?.beat.seeding;
+    if (theirs === undefined || theirs === "unseeded") return;
+    log.info({ peer: peerName }, "This node has every row of the other one.");
+    owner.input({ kind: "seeding", seeding: "seeded" });
+  }
+
+  const user: LinkUser = {
+    greeting: () => replicator.greeting(),
+
+    up(connection) {
+      linked = connection;
+      isCaughtUp = false;
+      const peer = peerOf(connection.hello);
+      if (peer === null) {
+        connection.close("incompatible", "What it says of its role is not understood.");
+        return;
+      }
+      owner?.input({ kind: "opened", peer });
+      if (linked !== connection) return;
+      replicator.up(connection);
+      reviewSeeding();
+    },
+
+    down(connection) {
+      replicator.down(connection);
+      if (linked !== connection) return;
+      linked = null;
+      isCaughtUp = false;
+      // Unless another connection takes its place in this very moment.
+      queueMicrotask(() => {
+        if (linked === null) owner?.input({ kind: "closed", refused: false });
+      });
+    },
+
+    frame(connection, frame) {
+      owner?.input({ kind: "heard", beat: frame.kind === "beat" ? readBeat(frame.state) : null });
+      if (frame.kind === "beat") reviewSeeding();
+      else replicator.frame(connection, frame);
+    },
+
+    changed(state) {
+      replicator.changed(state);
+      if (state.kind === "down") owner?.input({ kind: "closed", refused: state.why === "refused" });
+    },
+  };
+
+  async function save(change: Parameters<EpochFile["save"]>[0]): Promise<boolean> {
+    const ok = await file.save(change);
+    if (isFileBad === ok) alarm("epoch_unwritable", !ok);
+    isFileBad = !ok;
+    return ok;
+  }
+
+  function alarm(name: PairAlarm, on: boolean): void {
+    const lines = ALARM_LINES[name];
+    const fields = { peer: peerName, alarm: name };
+    if (on) log.warn(fields, lines.begins);
+    else log.info(fields, lines.ends);
+  }
+
+  async function drain(): Promise<void> {
+    await events.drain();
+    await replicator.durableOnBoth(store.committedSeq());
+  }
+
+  async function ownRole(): Promise<RoleOwner> {
+    const { feed } = await store.position();
+    const { epoch, forgotten } = file.current;
+    let { seeding } = file.current;
+    // What it does not know of, the other node does: that one goes first, if it lives.
+    if (isRestored) seeding = "reseeding";
+    if (seeding !== file.current.seeding || (forgotten !== null && forgotten !== peerName)) {
+      await save({ seeding, forgotten: forgotten === peerName ? forgotten : null });
+    }
+    const facts = { name: node, feed, paired: forgotten !== peerName, epoch, seeding };
+    return createRoleOwner({
+      facts: { ...facts, takeoverAfterMs: config.takeoverAfterMs },
+      clock,
+      persist: (wanted) => save({ epoch: wanted }),
+      beat: () => link?.beat(),
+      drain,
+      role({ role, why, epoch: withEpoch }) {
+        log.info({ role, why, epoch: withEpoch }, ROLE_LINES[role]);
+        if (role === "passive") return;
+        takeovers += 1;
+        events.tookOver();
+      },
+      alarm: (output) => alarm(output.alarm, output.on),
+      changed: events.changed,
+      seeding: (word: Seeding) => void save({ seeding: word }),
+      forgotten() {
+        void save({ forgotten: peerName });
+        replicator.stop();
+        ending = link?.stop() ?? ending;
+        link = null;
+      },
+    });
+  }
+
+  function startLink(): Promise<{ readonly port: number }> {
+    link = createLink({
+      node,
+      peerName,
+      listen: config.listen,
+      peer: config.peer,
+      identity,
+      user,
+      state: () => ({ ...(owner?.beat() ?? {}) }),
+      log,
+      now,
+      monotonicNow,
+    });
+    return link.start();
+  }
+
+  return {
+    store: paired,
+
+    async start() {
+      owner = await ownRole();
+      if (!owner.state.paired) {
+        log.warn(
+          { peer: peerName },
+          "This node was told that its other node is no more: it is a single node.",
+        );
+        owner.start();
+        return null;
+      }
+      replicator.start();
+      const { port } = await startLink();
+      owner.start();
+      return port;
+    },
+
+    async stop() {
+      owner?.stop();
+      replicator.stop();
+      await Promise.all([link?.stop(), ending]);
+      await file.save({});
+    },
+
+    standing: () => owner?.standing() ?? NOTHING_YET,
+
+    mayEnd() {
+      if (owner === null) return false;
+      const { role, serving, alone } = owner.standing();
+      if (!owner.state.paired) return true;
+      return role === "active" && serving && !alone && linked !== null && isCaughtUp;
+    },
+
+    commitsFail(fail) {
+      if (owner === null) return;
+      const since = fail ? (owner.state.cannotCommitSince ?? owner.now()) : null;
+      owner.input({ kind: "health", cannotCommitSince: since });
+    },
+
+    restored() {
+      isRestored = true;
+    },
+
+    async handOver(limitMs) {
+      if (owner === null || owner.state.role === "passive" || presentPeer(owner.state) === null) return;
+      let timer: ReturnType<typeof setTimeout> | null = null;
+      const limit = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, limitMs);
+      });
+      const result = await Promise.race([owner.wish("switch_away"), limit]);
+      if (timer !== null) clearTimeout(timer);
+      log.info({ peer: peerName, result: result ?? "not_taken" }, "Asked the other node to take over.");
+    },
+
+    wish: (wish) => owner?.wish(wish) ?? Promise.resolve("overtaken"),
+
+    setIdentity(next) {
+      identity = next;
+      link?.setIdentity(next);
+    },
+
+    status() {
+      const state: RoleState | null = owner?.state ?? null;
+      const skewMs = link?.skewMs ?? null;
+      const further: PairAlarm[] = [];
+      if (skewMs !== null && Math.abs(skewMs) > SKEW_MS) further.push("clock_skew");
+      if (isFileBad) further.push("epoch_unwritable");
+      return pairStatus({
+        state,
+        standing: owner?.standing() ?? NOTHING_YET,
+        node,
+        config,
+        link: link?.state ?? null,
+        skewMs,
+        roundTripMs: link?.roundTripMs ?? null,
+        replication: replicator.status,
+        certificateExpiresAt: identity.expiresAt,
+        takeovers,
+        further,
+        roleNow: clock(),
+        now: now(),
+      });
+    },
+  };
+
+  function peerOf(hello: Hello): Peer | null {
+    const beat = readBeat(hello.state);
+    return beat === null ? null : { name: hello.node, feed: hello.position.feed, beat };
+  }
+}

@@ -1,0 +1,77 @@
+// Plays a pair under faults in a network of its own, and removes everything afterwards, however it ended.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { freshDirectory, run } from "../../helpers.ts";
+import type { Finding } from "./checker.ts";
+import type { NodeName } from "./evidence.ts";
+import type { TimelineEntry } from "./ledger.ts";
+import { makeNetwork } from "./network.ts";
+import type { FaultKind } from "./plan.ts";
+import { resultFile } from "./scene.ts";
+
+export interface PairRun {
+  readonly seed: number;
+  readonly binary: string;
+  /** How many faults, from the beginning of the seed's order; `skip` leaves out the first of them. */
+  readonly faults: number;
+  readonly skip: number;
+  readonly kinds: readonly FaultKind[];
+  readonly phones: number;
+  /** No fault begins after so long; null: all of them. */
+  readonly seconds: number | null;
+  /** A known defect of the build with test hooks. */
+  readonly defect: string | null;
+}
+
+export interface PlayOptions extends PairRun {
+  readonly directory: string;
+  /** Name of the network. */
+  readonly network: string;
+}
+
+export interface Played {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** Null if the run could not be ended. */
+  readonly counts: Finding["counts"] | null;
+  readonly timeline: readonly TimelineEntry[];
+  /** The last log lines of each node. */
+  readonly logs: Readonly<Record<NodeName, readonly string[]>>;
+}
+
+let networks = 0;
+
+export async function playPair(options: PairRun, limitMs: number): Promise<Played> {
+  const directory = freshDirectory("pair");
+  networks += 1;
+  const network = makeNetwork(networks);
+  try {
+    const input: PlayOptions = { ...options, directory: directory.path, network: network.name };
+    const command = [process.execPath, join(import.meta.dir, "play.ts"), JSON.stringify(input)];
+    const ended = await run(network.inside("clients", command), { limitMs });
+    const file = resultFile(directory.path);
+    if (existsSync(file)) return JSON.parse(readFileSync(file, "utf8")) as Played;
+    const words = `the run ended with ${ended.code}: ${ended.err.slice(-4_000)}`;
+    return {
+      seed: options.seed,
+      violations: [words],
+      counts: null,
+      timeline: [],
+      logs: { "bell-a": [], "bell-b": [] },
+    };
+  } finally {
+    network.remove();
+    directory.remove();
+  }
+}
+
+/** What somebody who looks into a failure needs. */
+export function describePlayed({ seed, violations, counts, timeline, logs }: Played): string {
+  return [
+    `seed ${seed}`,
+    ...violations.map((violation) => `BROKEN: ${violation}`),
+    ...timeline.map(({ atMs, what }) => `${(atMs / 1000).toFixed(1).padStart(7)} s  ${what}`),
+    JSON.stringify(counts),
+    ...Object.entries(logs).flatMap(([node, lines]) => lines.map((line) => `${node}: ${line}`)),
+  ].join("\n");
+}
