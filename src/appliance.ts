@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { createBackupVerbs } from "./backup/copies.ts";
 import { BUILD, TEST_HOOKS } from "./build-info.ts";
 import { type Comparison, compareSettings, type Settings, withRenewal } from "./config/change.ts";
+import { readPairFiles } from "./config/pair-files.ts";
 import type { Config, Secrets } from "./config/types.ts";
 import { createDispatcher } from "./delivery/dispatcher.ts";
 import { createSenders } from "./delivery/senders.ts";
@@ -64,6 +65,8 @@ export async function startAppliance(
   const startedAt = monotonicNow();
   const metrics = createMetrics(BUILD);
   const watch = createStoreWatch(log, metrics, now);
+  // Before a key file is made: a node that has yet to join gets its keys from the other one.
+  if (config.pair !== null) readPairFiles(config.pair.tls, config.node, process.env, now());
   const keyring = openKeyring(config, log, now());
   const sound = createStore({
     path: config.store.path,

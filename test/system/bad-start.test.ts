@@ -229,8 +229,16 @@ describe("the configuration", () => {
 
   test("with a key of a part that is not built is refused by name", async () => {
     const at = await place();
+    const text = readFileSync(at.config, "utf8");
+    writeFileSync(at.config, text.replace("type: enrolment_secret, file: enrolment.secret", "type: oidc"));
+    const says = ["registration_auth[0].type: ", "not available in this version"];
+    await expectRefusal(at, { code: "config_invalid", says });
+  });
+
+  test("of one of two nodes that has not joined says how to, and makes no keys of its own", async () => {
+    const at = await place();
     writeFileSync(at.config, `${readFileSync(at.config, "utf8")}pair: { peer: "bell-b:7443" }\n`);
-    await expectRefusal(at, { code: "config_invalid", says: ["pair: ", "not available in this version"] });
+    await expectRefusal(at, { code: "pair_files", says: [at.path("pair/ca.pem"), "inboxbell pair join"] });
   });
 });
 

@@ -153,11 +153,12 @@ export async function setPairScene(title: string): Promise<PairScene> {
       }, "both nodes are ready and protected");
     },
     async stop() {
+      // Who still has something to say finds somebody: otherwise it would be tried again and again.
+      await scene.stop();
       for (const node of [a, b]) node.running?.kill("SIGKILL");
       await Promise.all([a, b].map((node) => node.running?.exited));
       fronts.registration.close();
       fronts.exchange.close();
-      await scene.stop();
     },
   };
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 
-const binary = join(import.meta.dir, "..", "..", "..", "dist", "inboxbell");
+const binary = process.env.INBOXBELL_BINARY ?? join(import.meta.dir, "..", "..", "..", "dist", "inboxbell");
 
 test("a busy rehearsal of twenty seconds with 600 phones loses nothing", async () => {
   const child = Bun.spawn([binary, "rehearse", "--for", "20s", "--phones", "600", "--rate", "60", "--json"], {

@@ -13,7 +13,6 @@ const LIMIT_MS = 120_000;
 const lacks = networkLacks() ?? (Bun.which("strace") === null ? "strace" : null);
 const needs = lacks === null ? "" : ` (needs ${lacks})`;
 const endings: (() => void)[] = [];
-let networks = 0;
 
 afterEach(() => {
   for (const end of endings.splice(0).reverse()) end();
@@ -22,8 +21,7 @@ afterEach(() => {
 async function trace(careless: NodeName | null): Promise<Traced> {
   const directory = freshDirectory("trace");
   endings.push(() => directory.remove());
-  networks += 1;
-  const network = makeNetwork(networks);
+  const network = makeNetwork();
   endings.push(() => network.remove());
   const options: TraceOptions = {
     directory: directory.path,

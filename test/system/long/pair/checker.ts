@@ -35,6 +35,8 @@ const LAST_RINGS_MS = 3_000;
 const ROLES_SETTLE_MS = 2_000;
 // Both nodes may say for a moment that they are active, or that they are not: what is polled is not one moment.
 const SHORT_MS = 1_200;
+// An answer may be noted so much after the ring that it led to.
+const ANSWER_LATE_MS = 300;
 // A request that was on its way at the end of a switch.
 const SWITCH_TAIL_MS = 1_000;
 
@@ -52,6 +54,7 @@ export function check(evidence: Evidence): Finding {
       ...ringsOfPassive(evidence),
       ...wrongRoles(evidence),
       ...failedBySwitch(evidence),
+      ...doubledBySwitch(evidence),
       ...evidence.unended.map((id) => `deleted registration ${id} is still answered OK`),
     ],
     counts: count(evidence),
@@ -284,17 +287,39 @@ function failedBySwitch({ switches, failures }: Evidence): string[] {
     : [`${failed.length} requests failed while roles were switched by hand, such as: ${failed[0]?.what}`];
 }
 
+/** Rings with the badge that the phone showed already, and no notification in between that asked for them. */
+function doubledRings({ pushes, notified, subscriptions }: Evidence): readonly PushSeen[] {
+  const owners = new Map(subscriptions.map(({ subscriptionId, id }) => [subscriptionId, id]));
+  const heard = new Map<string, number[]>();
+  for (const { subscriptionId, atMs } of notified) {
+    const id = owners.get(subscriptionId);
+    if (id !== undefined) heard.set(id, [...(heard.get(id) ?? []), atMs]);
+  }
+  const shown = new Map<string, PushSeen>();
+  return pushes.filter((push) => {
+    if (push.badge === null) return false;
+    const before = shown.get(push.id);
+    shown.set(push.id, push);
+    if (push.reason !== "mail" || before?.badge !== push.badge) return false;
+    const news = heard.get(push.id) ?? [];
+    return !news.some((atMs) => atMs > before.atMs + ANSWER_LATE_MS && atMs < push.atMs + ANSWER_LATE_MS);
+  });
+}
+
+/** A switch by hand doubles no ring. */
+function doubledBySwitch(evidence: Evidence): string[] {
+  const doubled = doubledRings(evidence).filter(({ atMs }) =>
+    evidence.switches.some((spell) => within(atMs, spell, SWITCH_TAIL_MS)),
+  );
+  return doubled.length === 0
+    ? []
+    : [`${doubled.length} rings were doubled while roles were switched by hand`];
+}
+
 function count(evidence: Evidence): Finding["counts"] {
   const { puts, notified, pushes, ends, failures } = evidence;
   const deletions = evidence.deletions.flatMap(({ answered }) => answered ?? []);
   const words = [...puts, ...deletions, ...notified].map(({ durable }) => durable);
-  const shown = new Map<string, number>();
-  let doubledRings = 0;
-  for (const { id, badge, reason } of pushes) {
-    if (badge === null) continue;
-    if (reason === "mail" && shown.get(id) === badge) doubledRings += 1;
-    shown.set(id, badge);
-  }
   return {
     puts: puts.length,
     deletions: deletions.length,
@@ -302,7 +327,7 @@ function count(evidence: Evidence): Finding["counts"] {
     pair: words.filter((word) => word === "pair").length,
     node: words.filter((word) => word === "node").length,
     pushes: pushes.length,
-    doubledRings,
+    doubledRings: doubledRings(evidence).length,
     dropped: ends.filter(({ why }) => why === "dropped").length,
     failures: failures.length,
   };

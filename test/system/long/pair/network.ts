@@ -54,17 +54,20 @@ export function networkLacks(): string | null {
     if (Bun.which(program) === null) return `${program} of the Debian package ${pkg}`;
   }
   const probe = `${PREFIX}probe${process.pid}`;
-  const made = Bun.spawnSync(["ip", "netns", "add", probe]);
-  if (made.exitCode !== 0) return "network namespaces";
+  const added = Bun.spawnSync(["ip", "netns", "add", probe]);
+  if (added.exitCode !== 0) return "network namespaces";
   const filters = Bun.spawnSync(["ip", "netns", "exec", probe, "nft", "add", "table", "inet", "fault"]);
   Bun.spawnSync(["ip", "netns", "del", probe]);
   return filters.exitCode === 0 ? null : "packet filters (nf_tables)";
 }
 
-/** Makes the namespaces of this process's `count`th network. Those that a killed process left behind are removed. */
-export function makeNetwork(count: number): Network {
+let made = 0;
+
+/** Makes the namespaces. Those that a killed process left behind are removed. */
+export function makeNetwork(): Network {
   removeLeftBehind();
-  const network = networkOf(`${PREFIX}${process.pid}x${count}`);
+  made += 1;
+  const network = networkOf(`${PREFIX}${process.pid}x${made}`);
   try {
     lay(network.name);
   } catch (error) {

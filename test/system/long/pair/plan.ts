@@ -39,7 +39,7 @@ export interface Step {
 /** Every fault once, with durations drawn from the seed. */
 export function deck(random: Random): readonly Fault[] {
   // Longer than `takeover_after` of 3 s.
-  const long = () => random.between(4_000, 7_000);
+  const long = () => random.between(3_500, 5_500);
   const minutes = () => random.pick([-1, 1]) * random.between(120, 900);
   const whos: readonly Who[] = ["active", "passive"];
   return [
@@ -69,7 +69,7 @@ export function plan(random: Random, count: number, kinds: readonly FaultKind[])
     const dealt = random.shuffled(deck(random).filter(({ kind }) => kinds.includes(kind)));
     if (dealt.length === 0) return [];
     for (const fault of dealt) {
-      const waitsForProtection = fault.kind === "disk_lost" || random.fraction() < 0.25;
+      const waitsForProtection = fault.kind === "disk_lost" || random.fraction() < 0.15;
       steps.push({ fault, waitsForProtection, beforeMs: random.between(300, 1_500) });
     }
   }

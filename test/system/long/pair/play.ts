@@ -17,10 +17,8 @@ const MAILS_A_SECOND = 4;
 // 64 MB of it are the node's reserve.
 const DISK_MEGABYTES = 100;
 const ROLES_EVERY_MS = 100;
-const QUIET_WITHIN_MS = 90_000;
 // No ring for so long: nothing is on its way any more.
 const STILL_MS = 2_500;
-const ENDINGS_WITHIN_MS = 30_000;
 const KEPT_LINES = 400;
 
 async function play(options: PlayOptions): Promise<Played> {
@@ -67,9 +65,9 @@ async function play(options: PlayOptions): Promise<Played> {
     mail.end();
     await phones.end();
     await scene.together(true);
-    await quiet(scene);
+    await quiet(scene, options.patienceMs);
     const [quietFromMs, quietAt] = [ledger.now(), Date.now()];
-    const unended = await endings(scene);
+    const unended = await endings(scene, options.patienceMs);
     ledger.calm.push({ fromMs: calmFromMs, toMs: ledger.now() });
     await scene.roles.stop();
     await exchange.stop();
@@ -110,8 +108,8 @@ async function play(options: PlayOptions): Promise<Played> {
 }
 
 /** Waits until Exchange has delivered all, every phone shows what it is owed, and rings have ended; or long enough. */
-async function quiet({ exchange, ledger }: PairScene): Promise<void> {
-  const until = ledger.now() + QUIET_WITHIN_MS;
+async function quiet({ exchange, ledger }: PairScene, patienceMs: number): Promise<void> {
+  const until = ledger.now() + patienceMs;
   let isDelivered = false;
   void exchange.idle().then(() => {
     isDelivered = true;
@@ -126,7 +124,7 @@ async function quiet({ exchange, ledger }: PairScene): Promise<void> {
 }
 
 /** Every mailbox changes once more: subscriptions of deleted registrations have to end now. */
-async function endings({ exchange, ledger }: PairScene): Promise<readonly string[]> {
+async function endings({ exchange, ledger }: PairScene, patienceMs: number): Promise<readonly string[]> {
   const gone = new Set(
     [...ledger.deletions.values()].flatMap(({ id, answered }) => (answered === null ? [] : id)),
   );
@@ -136,7 +134,7 @@ async function endings({ exchange, ledger }: PairScene): Promise<readonly string
       .subscriptions()
       .flatMap(({ id }) => owners.get(id) ?? [])
       .filter((id) => gone.has(id));
-  const until = ledger.now() + ENDINGS_WITHIN_MS;
+  const until = ledger.now() + patienceMs;
   do {
     // Again and again: some go to the passive node, which ends nothing.
     for (const box of exchange.mailboxes()) box.deliver();

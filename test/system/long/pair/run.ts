@@ -19,6 +19,8 @@ export interface PairRun {
   readonly phones: number;
   /** No fault begins after so long; null: all of them. */
   readonly seconds: number | null;
+  /** How long everything may take to become quiet at the end, milliseconds. */
+  readonly patienceMs: number;
   /** A known defect of the build with test hooks. */
   readonly defect: string | null;
 }
@@ -39,12 +41,9 @@ export interface Played {
   readonly logs: Readonly<Record<NodeName, readonly string[]>>;
 }
 
-let networks = 0;
-
 export async function playPair(options: PairRun, limitMs: number): Promise<Played> {
   const directory = freshDirectory("pair");
-  networks += 1;
-  const network = makeNetwork(networks);
+  const network = makeNetwork();
   try {
     const input: PlayOptions = { ...options, directory: directory.path, network: network.name };
     const command = [process.execPath, join(import.meta.dir, "play.ts"), JSON.stringify(input)];
