@@ -21,6 +21,7 @@ Makes .deb, .rpm and a tarball for x86-64 and arm64 in dist/package, with SHA256
 
   --out DIRECTORY        where they go (default: dist/package)
   --machine NAME         linux-x64 or linux-arm64 only; may be given twice
+  --kind NAME            deb, rpm or tar only; may be given more than once
   --release N            number of the packaging, raised where the version stays (default: 1)
   --sign-key FILE        minisign's secret key, to sign SHA256SUMS
   --password-file FILE   its password (- reads standard input; default: the key has none)
@@ -33,6 +34,7 @@ async function main(): Promise<void> {
     options: {
       out: { type: "string", default: join(root, "dist", "package") },
       machine: { type: "string", multiple: true },
+      kind: { type: "string", multiple: true },
       release: { type: "string", default: "1" },
       "sign-key": { type: "string" },
       "password-file": { type: "string" },
@@ -45,6 +47,7 @@ async function main(): Promise<void> {
   }
   if (!/^[1-9]\d*$/.test(values.release)) throw new PackagingError("--release takes a number from 1.");
   const machines = chosenMachines(values.machine ?? []);
+  const makers = chosenMakers(values.kind ?? []);
   const build: Build = {
     root,
     out: values.out,
@@ -68,7 +71,7 @@ async function main(): Promise<void> {
       executableSha256: createHash("sha256").update(readFileSync(executable)).digest("hex"),
     });
     const options = { build, executable, notices, bom };
-    for (const make of [makeDeb, makeRpm, makeTarball]) {
+    for (const make of makers) {
       const name = await make(machine, options);
       names.push(name);
       console.log(`Made ${name}.`);
@@ -83,6 +86,17 @@ async function main(): Promise<void> {
     console.log(`Made ${SUMS} and its signature.`);
   }
   console.log(`inboxbell ${VERSION}-${build.release} (${build.commit}) is in ${build.out}.`);
+}
+
+const MAKERS = { deb: makeDeb, rpm: makeRpm, tar: makeTarball } as const;
+
+function chosenMakers(names: readonly string[]): readonly (typeof makeDeb)[] {
+  for (const name of names) {
+    if (Object.hasOwn(MAKERS, name)) continue;
+    throw new PackagingError(`--kind: ${name} is not one of ${Object.keys(MAKERS).join(", ")}.`);
+  }
+  const chosen = Object.entries(MAKERS).filter(([name]) => names.length === 0 || names.includes(name));
+  return chosen.map(([, maker]) => maker);
 }
 
 function chosenMachines(names: readonly string[]): readonly Machine[] {

@@ -138,7 +138,7 @@ export const CATALOGUE = {
   pair_files: {
     text: "A certificate of the link between two nodes is missing.",
     remedy:
-      "Run `inboxbell pair invite` on the node that has the phones and `inboxbell pair join` on the other one; or remove `pair` from the configuration of a single node.",
+      "Joining makes these files on both nodes. A single node has no `pair` in its configuration: remove it there.",
   },
   pair_file: {
     text: "The file that holds a node's standing in its pair cannot be read or written.",

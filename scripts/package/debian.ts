@@ -13,6 +13,7 @@ import {
   NAME,
   SUMMARY,
   VERSION,
+  wrapped,
 } from "./facts.ts";
 import { runTool } from "./run.ts";
 import { type InstalledFile, settle, writeTree } from "./tree.ts";
@@ -21,7 +22,7 @@ import { type InstalledFile, settle, writeTree } from "./tree.ts";
 // thread, since the number of threads shows in the bytes.
 const COMPRESSION = ["-Zxz", "-z1", "--threads-max=1"] as const;
 const SCRIPTS = ["postinst", "prerm", "postrm"] as const;
-const LINE_LENGTH = 79;
+const LINE_LENGTH = 78;
 
 /** As dpkg sorts it: a pre-release comes before the release. */
 export function debianVersion({ release }: Pick<Build, "release">): string {
@@ -102,22 +103,11 @@ function control(machine: Machine, build: Build, kib: number): string {
     "Section: net",
     "Priority: optional",
     `Description: ${SUMMARY}`,
-    ...DESCRIPTION.flatMap((text, index) => [...(index === 0 ? [] : [" ."]), ...wrapped(text)]),
+    ...DESCRIPTION.flatMap((text, index) => [
+      ...(index === 0 ? [] : [" ."]),
+      ...wrapped(text, LINE_LENGTH).map((line) => ` ${line}`),
+    ]),
   ].join("\n")}\n`;
-}
-
-/** Lines of an extended description, each with the space that it begins with. */
-function wrapped(text: string): readonly string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line.length + word.length + 1 > LINE_LENGTH) {
-      lines.push(line);
-      line = "";
-    }
-    line += ` ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** Debian's own changelog tells of the packaging only. */

@@ -44,3 +44,17 @@ export interface Build {
 export function dateOf({ epoch }: Build): Date {
   return new Date(epoch * 1000);
 }
+
+/** The description in lines of at most `width` characters, as package tools want it. */
+export function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + word.length + 1 > width) {
+      lines.push(line);
+      line = "";
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -16,7 +16,7 @@ export function commandPage(program: Command, date: Date, version: string): stri
     section("Synopsis"),
     `.B inboxbell\n${italic("verb")}\n[${italic("option")} ...]`,
     section("Description"),
-    ...DESCRIPTION.flatMap((text) => [".PP", paragraph(text)]),
+    DESCRIPTION.map(paragraph).join("\n.PP\n"),
     ".PP",
     paragraph(
       "The service runs `inboxbell serve`. The other verbs set it up, examine it and ask the running node, through its control socket.",
@@ -51,7 +51,6 @@ export function commandPage(program: Command, date: Date, version: string): stri
       "Drop-ins for the unit: ports below 1024, credentials, stricter.",
     ),
     section("Examples"),
-    ".PP",
     "Write a configuration, start the service and examine every hop:",
     example("sudo inboxbell setup\nsudo systemctl enable --now inboxbell\nsudo inboxbell doctor"),
     ".PP",

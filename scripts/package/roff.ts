@@ -46,5 +46,5 @@ export function titleLine(
   manual: string,
 ): string {
   const day = date.toISOString().slice(0, 10);
-  return `.TH ${argument(name.toUpperCase())} ${chapter} ${argument(day)} ${argument(`inboxbell ${version}`)} ${argument(manual)}`;
+  return `.TH ${argument(name.toUpperCase())} ${chapter} "${day}" ${argument(`inboxbell ${version}`)} ${argument(manual)}`;
 }

@@ -13,11 +13,13 @@ import {
   NAME,
   SUMMARY,
   VERSION,
+  wrapped,
 } from "./facts.ts";
 import { runTool } from "./run.ts";
 import { type InstalledFile, writeTree } from "./tree.ts";
 
 const SCRIPTS = ["pre", "post", "preun", "postun"] as const;
+const LINE_LENGTH = 79;
 const GROUP_READS = "(0640, root, inboxbell)";
 
 /** @returns the package's file name */
@@ -102,7 +104,7 @@ Requires(pre): shadow-utils
 Recommends: ca-certificates
 
 %description
-${DESCRIPTION.join("\n\n")}
+${DESCRIPTION.map((text) => wrapped(text, LINE_LENGTH).join("\n")).join("\n\n")}
 
 %install
 cp -a %{_files}/. %{buildroot}/

@@ -31,7 +31,7 @@ export function readPairFiles(files: PairFiles, node: string, env: Environment, 
   if (missing.length > 0) {
     throw new BellError(
       "pair_files",
-      `This node has not joined yet: there is no ${missing.join(" and no ")}.`,
+      `This node has not joined yet: there is no ${missing.join(" and no ")}. Run \`inboxbell pair invite\` on the node that has the phones and \`inboxbell pair join\` on the other one.`,
     );
   }
   const ca = readPublicFile(files.ca).toString("utf8");

@@ -58,6 +58,9 @@ export function createControlServer(
         server = Bun.serve({
           unix: path,
           development: false,
+          // A backup and a change of roles take their time, and who asks has a limit of its own; without this Bun ends
+          // a request after 10 s. Its types leave it out for Unix sockets.
+          idleTimeout: 0 as never,
           maxRequestBodySize: MAX_INPUT_BYTES,
           fetch: (request) => answer(request, verbs, log),
           error: () => Response.json({ code: "usage", error: "That is no request." }, { status: 400 }),

@@ -289,7 +289,12 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       log.info({ peer: peerName, result: result ?? "not_taken" }, "Asked the other node to take over.");
     },
 
-    wish: (wish) => owner?.wish(wish) ?? Promise.resolve("overtaken"),
+    async wish(wish) {
+      const result = (await owner?.wish(wish)) ?? "overtaken";
+      // What somebody has said is not to be forgotten by a restart.
+      if (wish === "first" || wish === "forget") await save({});
+      return result;
+    },
 
     setIdentity(next) {
       identity = next;

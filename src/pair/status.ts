@@ -13,8 +13,8 @@ export const PAIR_VERBS = {
   first: "pair-first",
 } as const;
 
-/** How long a client waits for a wish's answer: a hand-over has its time, and the way to it. Milliseconds. */
-export const PAIR_WISH_TIMEOUT_MS = 60_000;
+/** How long a client waits for a wish's answer: twice the longest `takeover_after`, and some. Milliseconds. */
+export const PAIR_WISH_TIMEOUT_MS = 150_000;
 
 export interface PairSwitchInput {
   /** Which node is to be active; without it, the one that is not. */

@@ -11,7 +11,7 @@ import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
 import { createInspector, type Inspector } from "./inspect.ts";
 import { claimDatabase } from "./key-mark.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
-import { beginFeed } from "./new-feed.ts";
+import { type FeedProgress, firstProgress, forgetRings, switchFeed } from "./new-feed.ts";
 import type { StoreOptions } from "./options.ts";
 import { createReplica, type Replica } from "./replica.ts";
 import type { Reserve } from "./reserve.ts";
@@ -26,6 +26,8 @@ const MERGE_CHANGES_MS = 2_000;
 const CLOCK_SLACK_MS = 1_000;
 // Lazily kept folders written along with one commit: a bounded addition to its duration.
 const LAZY_PER_COMMIT = 256;
+// Phones of a new feed written in one commit: some milliseconds.
+const PHONES_PER_COMMIT = 500;
 
 export interface Session {
   readonly db: Database.Database;
@@ -46,8 +48,12 @@ export interface Session {
   readonly isFailing: boolean;
   /** Inside a transaction: it is to be durable even if no row is written. */
   readonly touch: () => void;
+  /** Begins to work on a new feed. */
+  readonly newFeed: () => FeedProgress;
+  /** Inside a transaction: the next phones; null after the last. */
+  readonly forgetRings: (progress: FeedProgress) => FeedProgress | null;
   /** Inside a transaction; the database has to be opened anew afterwards. */
-  readonly beginFeed: () => void;
+  readonly switchFeed: (feed: string) => void;
 }
 
 /**
@@ -165,8 +171,15 @@ export function openSession(
     touch() {
       wrote = true;
     },
-    beginFeed() {
-      seq = beginFeed(db, randomBytes(8).toString("hex"), seq, clock.tick(), now());
+    newFeed: () => firstProgress(db, randomBytes(8).toString("hex")),
+    forgetRings(progress) {
+      const forgotten = forgetRings(db, progress, PHONES_PER_COMMIT, seq, clock.tick(), now());
+      seq = forgotten.seq;
+      wrote = true;
+      return forgotten.progress;
+    },
+    switchFeed(feed) {
+      switchFeed(db, feed);
       wrote = true;
     },
     commits: createGroupCommit({

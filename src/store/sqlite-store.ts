@@ -1,6 +1,7 @@
 // The store on SQLite: one writer, group commits, reads on the same connection. See `types.ts` for its promises.
 import { BellError } from "../errors.ts";
 import { createLazyFolders, type LazyFolders } from "./lazy-folders.ts";
+import type { FeedProgress } from "./new-feed.ts";
 import type { StoreOptions } from "./options.ts";
 import { createReserve, type Reserve } from "./reserve.ts";
 import { idBytes, idText } from "./rows.ts";
@@ -287,7 +288,14 @@ export function createStore(options: StoreOptions): Store {
     },
 
     async beginFeed() {
-      await inCommit((current) => current.beginFeed());
+      const first = opened().newFeed();
+      for (let progress: FeedProgress | null = first; progress !== null; ) {
+        const at: FeedProgress = progress;
+        progress = await inCommit((current) => current.forgetRings(at));
+        // Whoever came meanwhile is served in between.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await inCommit((current) => current.switchFeed(first.feed));
       const before = opened();
       before.commits.flush();
       before.db.close();

@@ -16,7 +16,7 @@ export async function measureGaps(binary: string, trials: number): Promise<Gaps>
   const lacks = networkLacks();
   if (lacks !== null) throw new Error(`a pair in network namespaces needs ${lacks}.`);
   const directory = freshDirectory("trials");
-  const network = makeNetwork(1);
+  const network = makeNetwork();
   try {
     const options: TrialsOptions = {
       directory: directory.path,

@@ -1,5 +1,5 @@
 // A dispatcher over a real store, with providers whose answers the test gives, and clocks that the test moves.
-import { createDispatcher } from "../../src/delivery/dispatcher.ts";
+import { createDispatcher, type DispatcherOptions } from "../../src/delivery/dispatcher.ts";
 import type { Verdict } from "../../src/delivery/outcome.ts";
 import type { QueueSender } from "../../src/delivery/senders.ts";
 import { createLogger } from "../../src/ops/log.ts";
@@ -80,6 +80,7 @@ export const STALLED_AFTER_MS = 120_000;
 export async function dispatcherOver(
   senders: readonly QueueSender[],
   wrap: (store: Store) => Store = (s) => s,
+  more: Partial<DispatcherOptions> = {},
 ) {
   const opened = await openTestStore();
   const clock = manualTime();
@@ -98,6 +99,7 @@ export async function dispatcherOver(
       monotonicNow: clock.now,
       random: () => random.value,
       timers: clock.timers,
+      ...more,
     });
     opened.store.onDue((news) => dispatcher.notify(news));
     return dispatcher;

@@ -246,3 +246,19 @@ test("a ring with the badge that the phone shows already is counted, not blamed"
   const { violations: found, counts } = check(evidence({ pushes: [push!, { ...push!, atMs: 900 }] }));
   expect([found, counts.doubledRings]).toEqual([[], 1]);
 });
+
+describe("a switch by hand", () => {
+  const [push] = evidence().pushes;
+  const switches = [{ fromMs: 5_000, toMs: 6_000 }];
+  const again = { ...push!, atMs: 5_500 };
+
+  test("doubles no ring", () => {
+    expect(violations({ switches, pushes: [push!, again] }).join()).toContain("1 rings were doubled");
+  });
+
+  test("does not keep a notification from ringing the same count again", () => {
+    const [first] = evidence().notified;
+    const notified = [first!, { ...first!, eventAt: 5_000, atMs: 5_490 }];
+    expect(violations({ switches, notified, pushes: [push!, again] })).toEqual([]);
+  });
+});

@@ -14,7 +14,7 @@ import { createLogger } from "../../src/ops/log.ts";
 import { createMetrics } from "../../src/ops/metrics.ts";
 import { createRegistrationHandler } from "../../src/registration/handler.ts";
 import { createStore } from "../../src/store/sqlite-store.ts";
-import type { DueNews, Folder } from "../../src/store/types.ts";
+import type { DueNews, Folder, Store } from "../../src/store/types.ts";
 import { makeIdentity } from "../net/helpers.ts";
 
 export const ENROLMENT = "enrolment-secret-of-the-test-0001";
@@ -103,7 +103,14 @@ export interface Call {
 export type Api = Awaited<ReturnType<typeof startApi>>;
 
 /** Starts store and listener; `stop()` ends both. */
-export async function startApi(options: { readonly sharedRoute?: boolean } = {}) {
+export async function startApi(
+  options: {
+    readonly sharedRoute?: boolean;
+    /** Puts something between the API and its store. */
+    readonly wrap?: (store: Store) => Store;
+    readonly serving?: () => boolean;
+  } = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-registration-"));
   const time = { now: START };
   const lines: string[] = [];
@@ -116,7 +123,8 @@ export async function startApi(options: { readonly sharedRoute?: boolean } = {})
   const metrics = createMetrics({ version: "0", commit: "0" });
   const config = testConfig(options.sharedRoute);
   const handler = createRegistrationHandler({
-    store,
+    ...(options.serving === undefined ? {} : { serving: options.serving }),
+    store: options.wrap?.(store) ?? store,
     keyring,
     config,
     secrets,

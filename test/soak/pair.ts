@@ -13,6 +13,7 @@ const RUN_SECONDS = 600;
 const MANY = 10_000;
 const ENDING_MS = 300_000;
 const PHONES = 60;
+const PATIENCE_MS = 90_000;
 
 const [, , given = String(DEFAULT_MINUTES), firstSeed = String(Date.now() % 1_000_000)] = process.argv;
 const minutes = Number(given);
@@ -28,7 +29,16 @@ let seed = Number(firstSeed);
 process.stdout.write(`A pair under faults for ${minutes} minutes, from seed ${seed}.\n`);
 while (performance.now() < until) {
   const seconds = Math.ceil(Math.min(RUN_SECONDS, (until - performance.now()) / 1000));
-  const run = { seed, binary: testBinary, skip: 0, kinds: ALL_KINDS, phones: PHONES, seconds, defect: null };
+  const run = {
+    seed,
+    binary: testBinary,
+    skip: 0,
+    kinds: ALL_KINDS,
+    phones: PHONES,
+    seconds,
+    patienceMs: PATIENCE_MS,
+    defect: null,
+  };
   const played = await playPair({ ...run, faults: MANY }, seconds * 1000 + ENDING_MS);
   if (played.violations.length > 0) {
     process.stdout.write(`${describePlayed(played)}\n`);

@@ -109,7 +109,11 @@ export async function createPairNode(options: PairNodeOptions): Promise<PairNode
     isRunning: isAlive,
     launch(command = [binary, "serve", "--config", files.configFile]) {
       if (running !== null) former.push(...running.lines);
-      const started = start(network.inside(name, command), { env, temporary: join(files.directory, "tmp") });
+      const started = start(network.inside(name, command), {
+        env,
+        temporary: join(files.directory, "tmp"),
+        ownGroup: true,
+      });
       running = started;
       return started;
     },
@@ -125,8 +129,10 @@ export async function createPairNode(options: PairNodeOptions): Promise<PairNode
       );
     },
     async kill() {
-      running?.kill("SIGKILL");
-      await running?.exited;
+      if (running === null) return;
+      // With a tracer that it may have: what a killed tracer leaves goes on.
+      if (running.ended() === null) process.kill(-running.pid, "SIGKILL");
+      await running.exited;
     },
     async stop() {
       if (running === null) throw new Error(`${name} was not started`);

@@ -27,8 +27,8 @@ export interface Traced {
 
 const CALLS = "trace=fsync,fdatasync,recvfrom,read,sendto,write,writev";
 const SETTLE_MS = 500;
-// More than a ClientHello or a health check, less than a notification's body.
-const BODY_BYTES = 1_400;
+// More than a ClientHello, less than a notification's body.
+const BODY_BYTES = 2_000;
 // More than the end of a TLS connection.
 const ANSWER_BYTES = 100;
 
@@ -133,7 +133,8 @@ function read(calls: Readonly<Record<NodeName, readonly Call[]>>, active: NodeNa
   );
   if (request === undefined)
     throw new Error(`the trace shows no request:\n${own.map(({ on }) => on).join("\n")}`);
-  const answer = own.find(
+  // The last one: tickets of the TLS session may come before it.
+  const answer = own.findLast(
     ({ name, on, result, endedAt }) =>
       name === "sendto" && on === request.on && result > ANSWER_BYTES && endedAt > request.endedAt,
   );
