@@ -11,6 +11,7 @@ import type { Config } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 import { PAIR_PORT } from "../pair/addresses.ts";
 import { makePairAuthority } from "../pair/authority.ts";
+import { recallPeer } from "../pair/epoch-file.ts";
 import { prepareFirstPart, writeFirstPart } from "../pair/first-part.ts";
 import { forgottenNode } from "../pair/forgotten.ts";
 import { type InvitationEnd, openInvitation } from "../pair/invite.ts";
@@ -72,6 +73,7 @@ export async function pairInvite(options: InviteOptions): Promise<number> {
         listen: { address: "0.0.0.0", port: link.port },
       };
       written.push(...writeFirstPart(part, place, peer));
+      recallPeer(config.store.path);
     },
     tell: (sentence) => console.log(sentence),
     now: Date.now,

@@ -1,10 +1,11 @@
 // What a node must know of its role after a restart, in a small file beside its database: the epoch, how far its rows can
 // be relied on, and whether an administrator made it a single node. Not in the database: a node whose database cannot be
 // written any more still has to give its role away, and a restored database must not bring back an old epoch.
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BellError } from "../errors.ts";
+import { replaceFile } from "./link-files.ts";
 import type { Seeding } from "./types.ts";
 
 /** What the file says. */
@@ -86,6 +87,27 @@ export function dropEpochFile(database: string): void {
   rmSync(epochFilePath(database), { force: true });
 }
 
+/**
+ * A node joins: a peer that was forgotten, perhaps one of the same name, is one again from the next start on.
+ * @throws BellError `pair_file`, or `pair_unwritable`
+ */
+export function recallPeer(database: string): void {
+  const path = epochFilePath(database);
+  const stored = existsSync(path) ? read(path) : null;
+  if (stored === null || stored.forgotten === null) return;
+  const { mode, uid, gid } = statSync(path);
+  replaceFile(
+    path,
+    text({ ...stored, forgotten: null }),
+    mode & 0o777,
+    process.getuid?.() === 0 ? { uid, gid } : null,
+  );
+}
+
+function text(standing: StoredStanding): string {
+  return `${JSON.stringify({ format: FORMAT, ...standing })}\n`;
+}
+
 function read(path: string): StoredStanding {
   let value: unknown;
   try {
@@ -109,7 +131,7 @@ function read(path: string): StoredStanding {
 async function write(path: string, standing: StoredStanding): Promise<void> {
   const temporary = `${path}.new`;
   const file = await open(temporary, "w", 0o600);
-  await done(file, () => file.writeFile(`${JSON.stringify({ format: FORMAT, ...standing })}\n`));
+  await done(file, () => file.writeFile(text(standing)));
   await rename(temporary, path);
   const directory = await open(dirname(path), "r");
   await done(directory, async () => {});

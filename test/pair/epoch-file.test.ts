@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dropEpochFile, epochFilePath, openEpochFile } from "../../src/pair/epoch-file.ts";
+import { dropEpochFile, epochFilePath, openEpochFile, recallPeer } from "../../src/pair/epoch-file.ts";
 
 let directory: string;
 let database: string;
@@ -45,6 +45,8 @@ test("changes are kept in order, and an epoch never falls", async () => {
   ]);
   expect(saved).toEqual([true, true, true]);
   expect((await open()).current).toEqual({ epoch: 5, seeding: "reseeding", forgotten: "bell-b" });
+  recallPeer(database);
+  expect((await open()).current).toEqual({ epoch: 5, seeding: "reseeding", forgotten: null });
   expect(statSync(epochFilePath(database)).mode & 0o777).toBe(0o600);
   dropEpochFile(database);
   expect(existsSync(epochFilePath(database))).toBe(false);

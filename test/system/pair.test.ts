@@ -176,6 +176,26 @@ test("the process of the active node is killed: the other one is active within a
   );
 }, 60_000);
 
+test("an active node that stands still is replaced, and yields when it goes on, without a ring of its own", async () => {
+  const { active, passive } = await scene.roles();
+  scene.turnTo(passive);
+  active.running.kill("SIGSTOP");
+  await until(async () => (await passive.get("/primary")).status === 200, "the other one is active");
+  expect((await passive.status()).lastTakeover).toMatchObject({ by: passive.name, why: "peer_silent" });
+  const badge = (anna.badge ?? 0) + 1;
+  deliver(anna);
+  await shows(anna, badge);
+  active.running.kill("SIGCONT");
+  await until(async () => (await active.get("/primary")).status === 503, "it yields");
+  await until(async () => (await active.status()).link?.up === true, "the link is up");
+  await until(async () => (await active.get("/readyz")).status === 200, "it serves");
+  expect(await scene.roles()).toEqual({ active: passive, passive: active });
+  const rang = active.running.lines.filter((line) => line.includes('"Rang."')).length;
+  await until(async () => (await passive.status()).lagRows === 0, "both hold the same");
+  expect(rung(anna, badge)).toBe(1);
+  expect(active.running.lines.filter((line) => line.includes('"Rang."')).length).toBe(rang);
+});
+
 test("no rule of Exchange, Apple or Google was broken by either node", () => {
   expect(scene.violations()).toEqual([]);
 });
