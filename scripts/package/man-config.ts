@@ -27,6 +27,7 @@ export function configPage(date: Date, version: string): string {
     section("Options"),
     ...top.flatMap(([key, schema]) => topLevel(key, schema)),
     section("Example"),
+    "The least that a node needs:",
     example(EXAMPLE),
     section("See also"),
     ".BR inboxbell (1)",

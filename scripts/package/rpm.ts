@@ -20,6 +20,8 @@ import { type InstalledFile, writeTree } from "./tree.ts";
 
 const SCRIPTS = ["pre", "post", "preun", "postun"] as const;
 const LINE_LENGTH = 79;
+// The service's own; it goes with the package only if nothing is in it.
+const STATE = "/var/lib/inboxbell";
 const GROUP_READS = "(0640, root, inboxbell)";
 
 /** @returns the package's file name */
@@ -108,10 +110,12 @@ ${DESCRIPTION.map((text) => wrapped(text, LINE_LENGTH).join("\n")).join("\n\n")}
 
 %install
 cp -a %{_files}/. %{buildroot}/
+mkdir -p %{buildroot}${STATE}
 
 ${SCRIPTS.map((name) => `%${name}\n${script(name)}\n`).join("\n")}
 %files
 %dir %attr(0750, root, inboxbell) /etc/inboxbell
+%dir %attr(0700, inboxbell, inboxbell) ${STATE}
 %dir /usr/share/inboxbell
 %dir /usr/share/inboxbell/drop-ins
 %dir ${DOC}

@@ -1,9 +1,9 @@
 // A Debian that is booted by its own systemd, in a container on this machine's network. Everything waits within
 // bounds, and only what was started here is ended.
-import { existsSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { type Ended, run, start, until } from "../helpers.ts";
-import { canUnpackDebian, debianCopy } from "./debian-tree.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Ended, freshDirectory, run, start, until } from "../helpers.ts";
+import { canUnpackDebian, copyDebian } from "./debian-tree.ts";
 import { missing } from "./packages.ts";
 
 // Seen: 12 s on two cores.
@@ -28,7 +28,9 @@ export interface Machine {
 }
 
 export async function bootMachine(): Promise<Machine> {
-  const root = await debianCopy();
+  const directory = freshDirectory("machine");
+  const root = join(directory.path, "tree");
+  await copyDebian(root);
   const name = `ib-${process.pid}`;
   const container = start(
     [
@@ -51,7 +53,7 @@ export async function bootMachine(): Promise<Machine> {
   const inside = (command: readonly string[]) => [
     "nsenter",
     `--target=${leader()}`,
-    ...["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/"],
+    ...["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"],
     ...["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root"],
     ...command,
   ];
@@ -77,7 +79,7 @@ export async function bootMachine(): Promise<Machine> {
         container.kill("SIGKILL");
       }
       await container.exited;
-      rmSync(dirname(root), { recursive: true, force: true });
+      directory.remove();
     },
   };
   try {
