@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missing, tool, workDirectory } from "./packages.ts";
+import { missing, tool } from "./packages.ts";
 
 const PREFIX = "inboxbell-debian-";
 const RELEASE = "bookworm";
@@ -21,21 +21,23 @@ async function pristine(): Promise<string> {
   for (const name of readdirSync(tmpdir())) {
     if (name.startsWith(PREFIX)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
-  const unfinished = join(workDirectory("debootstrap"), "tree");
+  const unfinished = `${path}-${process.pid}`;
   mkdirSync(unfinished);
-  await tool(
-    ["debootstrap", "--variant=minbase", `--include=${PACKAGES}`, RELEASE, unfinished],
-    DOWNLOAD_LIMIT_MS,
-  );
-  // The name stands for a finished tree only, whoever was quicker.
-  if (!existsSync(path)) renameSync(unfinished, path);
+  try {
+    await tool(
+      ["debootstrap", "--variant=minbase", `--include=${PACKAGES}`, RELEASE, unfinished],
+      DOWNLOAD_LIMIT_MS,
+    );
+    // The name stands for a finished tree only, whoever was quicker.
+    if (!existsSync(path)) renameSync(unfinished, path);
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+  }
   return path;
 }
 
-/** A copy of one's own, removed with this process or before. */
-export async function debianCopy(): Promise<string> {
+/** A copy at `path`, where nothing is yet. */
+export async function copyDebian(path: string): Promise<void> {
   tree ??= pristine();
-  const copy = join(workDirectory("debian"), "tree");
-  await tool(["cp", "-a", "--reflink=auto", await tree, copy]);
-  return copy;
+  await tool(["cp", "-a", "--reflink=auto", await tree, path]);
 }

@@ -1,15 +1,7 @@
 // The packages as an administrator or a distribution's tools see them: the same bytes from every build, nothing to
 // complain about, complete, and the executable in them works.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import packageJson from "../../../package.json" with { type: "json" };

@@ -1,6 +1,6 @@
-// The packages, built once for all tests of a run from this checkout, and what tests ask of them.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+// The packages, built once for all tests of a run from this checkout, and what tests ask of them. They stay in dist/,
+// as the executables do.
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Ended, run } from "../helpers.ts";
 
@@ -15,18 +15,6 @@ export function missing(...programs: readonly string[]): readonly string[] {
 
 /** What making packages takes. */
 export const canPackage = missing("dpkg-deb", "rpmbuild", "git").length === 0;
-
-const directories: string[] = [];
-process.on("exit", () => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
-});
-
-/** A directory that goes with this process. */
-export function workDirectory(name: string): string {
-  const directory = mkdtempSync(join(tmpdir(), `ib-${name}-`));
-  directories.push(directory);
-  return directory;
-}
 
 /** Runs what `npm run package` runs; throws if it fails. */
 export async function makePackages(out: string, ...options: readonly string[]): Promise<Ended> {
@@ -48,19 +36,29 @@ let next: Promise<string> | null = null;
 
 /** The directory with all packages of this version. */
 export function allPackages(): Promise<string> {
-  everything ??= made("packages");
+  everything ??= made("test-packages");
   return everything;
 }
 
 /** The directory with .deb and .rpm of a later packaging, for this machine. */
 export function laterPackages(): Promise<string> {
   const machine = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
-  next ??= made("later", "--machine", machine, "--kind", "deb", "--kind", "rpm", "--release", "2");
+  next ??= made(
+    "test-packages-later",
+    "--machine",
+    machine,
+    "--kind",
+    "deb",
+    "--kind",
+    "rpm",
+    "--release",
+    "2",
+  );
   return next;
 }
 
 async function made(name: string, ...options: readonly string[]): Promise<string> {
-  const out = join(workDirectory(name), "out");
+  const out = join(root, "dist", name);
   await makePackages(out, ...options);
   return out;
 }
