@@ -35,7 +35,6 @@ function properties(schema: TSchema, indent: string, off: boolean): string[] {
   const lines: string[] = [];
   for (const [key, option] of Object.entries(schema.properties)) {
     const notes = notesOf(option);
-    if (notes.unavailable === true) continue;
     const optional = !required.includes(key) && notes.shown !== true;
     if (indent === "" || lines.length > 0) lines.push("");
     lines.push(comment(`${notes.title}. ${notes.description ?? ""}`.trim(), indent));

@@ -1,5 +1,4 @@
 // The whole life of the appliance on one page: builds the parts, starts them in order, stops them in reverse.
-import { existsSync } from "node:fs";
 import { createBackupVerbs } from "./backup/copies.ts";
 import { BUILD, TEST_HOOKS } from "./build-info.ts";
 import { type Comparison, compareSettings, type Settings, withRenewal } from "./config/change.ts";
@@ -7,12 +6,8 @@ import { readPairFiles } from "./config/pair-files.ts";
 import type { Config, Secrets } from "./config/types.ts";
 import { createDispatcher } from "./delivery/dispatcher.ts";
 import { createSenders } from "./delivery/senders.ts";
-import { BellError } from "./errors.ts";
 import { ringsFor } from "./exchange/ring-folders.ts";
 import { createWatcher } from "./exchange/watcher.ts";
-import { generateKeys, readKeyFile, writeKeyFile } from "./keys/key-file.ts";
-import { createKeyring } from "./keys/keyring.ts";
-import type { Keyring } from "./keys/types.ts";
 import { createListeners } from "./listeners.ts";
 import { createNodeStatus } from "./node-status.ts";
 import { createClockWatch } from "./ops/clock-watch.ts";
@@ -26,6 +21,7 @@ import { createMetrics } from "./ops/metrics.ts";
 import { createSelfCheck } from "./ops/self-check.ts";
 import { createStoreWatch } from "./ops/store-watch.ts";
 import { conditionOf, type NodeSigns } from "./ops/systemd.ts";
+import { openKeyring } from "./own-keys.ts";
 import { createPairing } from "./pairing.ts";
 import { createPhoneVerbs } from "./phones/verbs.ts";
 import { createPushCertificates } from "./push-certificates.ts";
@@ -333,23 +329,4 @@ export async function startAppliance(
     condition: () => conditionOf(role(), checks),
     selfCheck: selfCheck.check,
   };
-}
-
-/** Reads the key file, or makes one when there is no database yet either. */
-function openKeyring(config: Config, log: Logger, now: number): Keyring {
-  const { file } = config.keys;
-  if (existsSync(file)) return createKeyring(readKeyFile(file));
-  if (existsSync(config.store.path)) {
-    throw new BellError(
-      "keys_missing",
-      `There is a database (${config.store.path}) but no key file (${file}).`,
-    );
-  }
-  const keys = generateKeys(now);
-  writeKeyFile(file, keys);
-  log.warn(
-    { file },
-    "Made a new key file. Back it up apart from the database: one is useless without the other.",
-  );
-  return createKeyring(keys);
 }

@@ -51,8 +51,6 @@ registration_auth:
   - { type: enrolment_secret, file: enrolment.secret }`;
 
 function topLevel(key: string, schema: TSchema): readonly string[] {
-  const notes = notesOf(schema);
-  if (notes.unavailable === true) return [];
   const below = options(schema, key);
   if (below.length === 0) return [subsection(key), explanation(schema)];
   return [subsection(key), paragraph(text(schema)), ...below];
@@ -71,7 +69,6 @@ function options(schema: TSchema, path: string): readonly string[] {
   if (!KindGuard.IsObject(schema)) return [];
   const required = keysRequiredInFile(schema);
   return Object.entries(schema.properties).flatMap(([key, option]) => {
-    if (notesOf(option).unavailable === true) return [];
     const whole = `${path}.${key}`;
     const mark = required.includes(key) ? " (required)" : "";
     return [`.TP\n${bold(whole)}${mark}\n${explanation(option)}`, ...options(option, whole)];

@@ -13,9 +13,10 @@ import {
   writeSync,
 } from "node:fs";
 import { BellError } from "../errors.ts";
+import { syncDirectoryOf } from "../ops/files.ts";
 import type { Contents } from "../store/snapshot.ts";
 import { createSealer, openSealed } from "./envelope.ts";
-import { place, syncDirectoryOf } from "./files.ts";
+import { place } from "./files.ts";
 
 /** What a backup says of itself. */
 export interface Manifest extends Contents {

@@ -1,29 +1,16 @@
 // Files that take their place in one step, and keep what was there before.
 import {
   chownSync,
-  closeSync,
   constants,
   copyFileSync,
   existsSync,
-  fsyncSync,
   linkSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { BellError } from "../errors.ts";
-
-/** Makes what was created or renamed in a file's directory last. */
-export function syncDirectoryOf(path: string): void {
-  const fd = openSync(dirname(path), "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 /**
  * Gives a finished file its name, which nobody may have taken meanwhile.

@@ -5,12 +5,13 @@ import type Database from "better-sqlite3";
 import { BellError, isBellError } from "../errors.ts";
 import { type KeyFile, readKeyFile } from "../keys/key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
+import { syncDirectoryOf } from "../ops/files.ts";
 import { newestSchema } from "../store/database.ts";
 import { foreignKeys, opensDatabase } from "../store/key-mark.ts";
 import { markRestored } from "../store/restored.ts";
 import { type Contents, examineCopy, withDatabase } from "../store/snapshot.ts";
 import { type Manifest, readBackup, readWhole } from "./archive.ts";
-import { keepAside, syncDirectoryOf, takeOwner } from "./files.ts";
+import { keepAside, takeOwner } from "./files.ts";
 
 export interface RestoreWish {
   readonly backup: string;

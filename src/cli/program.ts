@@ -1,6 +1,5 @@
 // The command line: verbs, their options and help. Each verb's work is in its own file.
 import { Argument, Command, Option } from "commander";
-import { BellError } from "../errors.ts";
 import { backup } from "./backup.ts";
 import { check } from "./check.ts";
 import { completion, SHELLS, type Shell } from "./completion.ts";
@@ -22,9 +21,6 @@ import { setup } from "./setup.ts";
 import { status } from "./status.ts";
 import { VERSION_TEXT, version } from "./version.ts";
 import { why } from "./why.ts";
-
-// Known by name, so that the answer is a sentence and not "unknown command".
-export const UNAVAILABLE: Readonly<Record<string, string>> = {};
 
 /** Makes the parser. It throws instead of exiting; `run.ts` turns that into an exit code. */
 export function createProgram(): Command {
@@ -161,20 +157,6 @@ export function createProgram(): Command {
     .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(SHELLS))
     .action(endsOf(async (shell) => completion(shell as Shell, program)));
 
-  for (const [name, description] of Object.entries(UNAVAILABLE)) {
-    program
-      .command(name, { hidden: true })
-      .description(description)
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .argument("[arguments...]")
-      .action(() => {
-        throw new BellError(
-          "not_available",
-          `The verb ${name} (${description}) is not available in this version.`,
-        );
-      });
-  }
   return program;
 }
 

@@ -53,8 +53,6 @@ export interface OptionNotes {
   readonly file?: FileRole;
   /** What a value has to look like, for error messages: completes the words "expected …". */
   readonly expected?: string;
-  /** The key is known but refused in this version. */
-  readonly unavailable?: true;
   /** Values of this option that are known but refused in this version. */
   readonly unavailableValues?: readonly string[];
   /** Names the property that decides what the other properties of this object mean. */
@@ -73,7 +71,6 @@ export const INTERNAL_NOTES: ReadonlySet<string> = new Set<keyof OptionNotes>([
   "plainHttp",
   "file",
   "expected",
-  "unavailable",
   "unavailableValues",
   "discriminator",
   "shown",
@@ -113,13 +110,6 @@ export function toggle(options: OptionNotes) {
   return Type.Union(
     [Type.Boolean(), Type.Literal("on"), Type.Literal("off")],
     notes({ expected: "on or off", ...options }),
-  );
-}
-
-export function unavailable(title: string) {
-  return Type.Not(
-    Type.Unknown(),
-    notes({ title, description: "Not available in this version.", unavailable: true }),
   );
 }
 

@@ -26,7 +26,7 @@ function takes(schema: TSchema): Takes {
   const parts = KindGuard.IsArray(schema)
     ? [schema.items]
     : KindGuard.IsObject(schema)
-      ? Object.values(schema.properties).filter((part) => notesOf(part).unavailable !== true)
+      ? Object.values(schema.properties)
       : [];
   return parts.length > 0 && parts.every((part) => takes(part) === "live") ? "live" : "restart";
 }

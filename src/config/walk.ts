@@ -7,7 +7,7 @@ import { checkLeaf, type RuleContext } from "./leaf-rules.ts";
 import { nearest } from "./nearest.ts";
 import { type FileRole, FREE_KEY, keysRequiredInFile, type OptionNotes } from "./options.ts";
 import { absolutePath } from "./paths.ts";
-import { FILE_START, type Finding, finding, type Position } from "./problems.ts";
+import { type Finding, finding, type Position } from "./problems.ts";
 import { type LocatedNode, type MapNode, printable } from "./yaml-tree.ts";
 
 /** A file that the configuration names. */
@@ -38,7 +38,7 @@ export function notesOf(schema: TSchema): Partial<OptionNotes> {
 /** @param schema the schema of the whole file */
 export function walk(schema: TObject, root: LocatedNode, context: RuleContext): Walked {
   const walker = new Walker(schema, context);
-  const value = walker.visit(schema, root, "", FILE_START);
+  const value = walker.visit(schema, root, "");
   return { value, findings: walker.findings, places: walker.places, files: walker.files };
 }
 
@@ -55,22 +55,15 @@ class Walker {
   }
 
   /** The value of `node`, or undefined when it (not something within it) is wrong. */
-  visit(schema: TSchema, node: LocatedNode, keyPath: string, keyAt: Position): unknown {
+  visit(schema: TSchema, node: LocatedNode, keyPath: string): unknown {
     this.places.set(keyPath, node.at);
-    if (notesOf(schema).unavailable) return this.#unavailable(schema, node, keyPath, keyAt);
     if (KindGuard.IsObject(schema)) return this.#object(schema, node, keyPath);
     if (KindGuard.IsArray(schema)) return this.#array(schema, node, keyPath);
     if (KindGuard.IsUnion(schema) && node.kind === "map") {
       const mapping = (schema as TUnion).anyOf.find((member) => KindGuard.IsObject(member));
-      if (mapping) return this.visit(mapping, node, keyPath, keyAt);
+      if (mapping) return this.visit(mapping, node, keyPath);
     }
     return this.#leaf(schema, node, keyPath);
-  }
-
-  #unavailable(schema: TSchema, node: LocatedNode, keyPath: string, keyAt: Position): unknown {
-    // An empty list of something that is not there yet asks for nothing.
-    if (KindGuard.IsArray(schema) && node.kind === "list" && node.items.length === 0) return [];
-    return this.#add(finding("not_available", keyAt, keyPath, "not available in this version"));
   }
 
   #object(schema: TObject, node: LocatedNode, keyPath: string): unknown {
@@ -89,7 +82,7 @@ class Walker {
       const path = join(keyPath, key);
       const property = Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
       if (property !== undefined) {
-        const visited = this.visit(property, value, path, keyAt);
+        const visited = this.visit(property, value, path);
         if (visited !== undefined) result[key] = visited;
       } else if (keyPath !== "" || !FREE_KEY.test(key)) {
         this.#add(finding("config_invalid", keyAt, path, "unknown key", this.#hint(schema, key, keyPath)));
@@ -109,7 +102,7 @@ class Walker {
     const property = schema.properties[key];
     if (entry === undefined || property === undefined || Value.Check(property, scalar(entry.value)))
       return true;
-    this.visit(property, entry.value, join(keyPath, key), entry.keyAt);
+    this.visit(property, entry.value, join(keyPath, key));
     return false;
   }
 
@@ -121,7 +114,7 @@ class Walker {
       );
     }
     // Wrong items stay as undefined, so that the others keep their index.
-    return node.items.map((item, index) => this.visit(schema.items, item, `${keyPath}[${index}]`, item.at));
+    return node.items.map((item, index) => this.visit(schema.items, item, `${keyPath}[${index}]`));
   }
 
   #leaf(schema: TSchema, node: LocatedNode, keyPath: string): unknown {

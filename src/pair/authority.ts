@@ -8,7 +8,6 @@ import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
   type JsonName,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -16,16 +15,17 @@ import {
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-  X509Certificate as X509Parsed,
 } from "@peculiar/x509";
 import { BellError } from "../errors.ts";
-
-/** Certificate and private key, PEM; the key is PKCS #8. */
-export interface CertifiedKey {
-  readonly certificate: string;
-  readonly key: string;
-}
+import {
+  type Blank,
+  type CertifiedKey,
+  type KeyKind,
+  openAuthority,
+  openKey,
+  privateKeyText,
+  signCertificate,
+} from "../keys/certificates.ts";
 
 const DAY_MS = 86_400_000;
 /** A certificate of the link: each node renews its own, having the authority's key. */
@@ -39,19 +39,19 @@ const BACKDATE_MS = DAY_MS;
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNATURE = { name: "ECDSA", hash: "SHA-256" } as const;
+const KIND: KeyKind = { key: CURVE, signature: SIGNATURE };
 
 /** @param now epoch milliseconds */
 export async function makePairAuthority(now: number): Promise<CertifiedKey> {
   const keys = await generate();
   // A pair that is made anew must not take its former authority for the present one.
   const subject: JsonName = [{ CN: [`Inboxbell pair ${randomBytes(4).toString("hex")}`] }];
-  const certificate = await sign({
+  const certificate = await signCertificate(KIND, {
     subject,
     issuer: subject,
     publicKey: keys.publicKey,
     signingKey: keys.privateKey,
-    now,
-    days: AUTHORITY_DAYS,
+    ...lasting(now, AUTHORITY_DAYS),
     extensions: [
       // It signs the nodes' certificates and no further authority.
       new BasicConstraintsExtension(true, 0, true),
@@ -59,12 +59,12 @@ export async function makePairAuthority(now: number): Promise<CertifiedKey> {
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { certificate, key: await pemOf(keys.privateKey) };
+  return { certificate, key: await privateKeyText(keys.privateKey) };
 }
 
 /** A private key, PEM. */
 export async function makeNodeKey(): Promise<string> {
-  return await pemOf((await generate()).privateKey);
+  return await privateKeyText((await generate()).privateKey);
 }
 
 /**
@@ -82,13 +82,12 @@ export async function issueNodeCertificate(
   const { signingKey, issuer, issuerKey } = await opened(authority);
   const der = createPublicKey(publicKey).export({ format: "der", type: "spki" });
   const nodeKey = await webcrypto.subtle.importKey("spki", der, CURVE, true, ["verify"]);
-  return await sign({
+  return await signCertificate(KIND, {
     subject: [{ CN: [node] }],
     issuer,
     publicKey: nodeKey,
     signingKey,
-    now,
-    days: NODE_DAYS,
+    ...lasting(now, NODE_DAYS),
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
@@ -105,29 +104,22 @@ export async function issueNodeCertificate(
 export async function makeDoorCertificate(now: number): Promise<CertifiedKey> {
   const keys = await generate();
   const subject: JsonName = [{ CN: ["Inboxbell invitation"] }];
-  const certificate = await sign({
+  const certificate = await signCertificate(KIND, {
     subject,
     issuer: subject,
     publicKey: keys.publicKey,
     signingKey: keys.privateKey,
-    now,
-    days: DOOR_DAYS,
+    ...lasting(now, DOOR_DAYS),
     extensions: [new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth])],
   });
-  return { certificate, key: await pemOf(keys.privateKey) };
+  return { certificate, key: await privateKeyText(keys.privateKey) };
 }
 
 /** A request for a certificate (PKCS #10, PEM): proves that whoever asks has the key. */
 export async function makeRequest(node: string, key: string): Promise<string> {
-  const own = createPrivateKey(key);
-  const pkcs8 = own.export({ format: "der", type: "pkcs8" });
-  const spki = createPublicKey(own).export({ format: "der", type: "spki" });
   const request = await Pkcs10CertificateRequestGenerator.create({
     name: [{ CN: [node] }],
-    keys: {
-      privateKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, CURVE, false, ["sign"]),
-      publicKey: await webcrypto.subtle.importKey("spki", spki, CURVE, true, ["verify"]),
-    },
+    keys: await openKey(KIND, key),
     signingAlgorithm: SIGNATURE,
   });
   return `${request.toString("pem").trim()}\n`;
@@ -176,49 +168,17 @@ export function isRenewalDue(certificate: string, now: number): boolean {
   return now >= from + ((until - from) * 2) / 3;
 }
 
-interface Blank {
-  readonly subject: JsonName;
-  readonly issuer: JsonName;
-  readonly publicKey: CryptoKey;
-  readonly signingKey: CryptoKey;
-  readonly now: number;
-  readonly days: number;
-  readonly extensions: Extension[];
-}
-
-async function sign({ now, days, ...blank }: Blank): Promise<string> {
-  const certificate = await X509CertificateGenerator.create({
-    ...blank,
-    // RFC 5280, 4.1.2.2: positive, at most 20 octets.
-    serialNumber: `01${randomBytes(15).toString("hex")}`,
-    notBefore: new Date(now - BACKDATE_MS),
-    notAfter: new Date(now + days * DAY_MS),
-    signingAlgorithm: SIGNATURE,
-  });
-  return `${certificate.toString("pem").trim()}\n`;
+function lasting(now: number, days: number): Pick<Blank, "from" | "until"> {
+  return { from: now - BACKDATE_MS, until: now + days * DAY_MS };
 }
 
 async function generate(): Promise<CryptoKeyPair> {
   return (await webcrypto.subtle.generateKey(CURVE, true, ["sign", "verify"])) as CryptoKeyPair;
 }
 
-async function pemOf(key: CryptoKey): Promise<string> {
-  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key));
-  const own = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
-  return own.export({ format: "pem", type: "pkcs8" }).toString();
-}
-
-async function opened({ certificate, key }: CertifiedKey) {
+async function opened(authority: CertifiedKey) {
   try {
-    const own = createPrivateKey(key);
-    if (!new X509Certificate(certificate).checkPrivateKey(own)) throw new Error("not its key");
-    const pkcs8 = own.export({ format: "der", type: "pkcs8" });
-    const spki = createPublicKey(own).export({ format: "der", type: "spki" });
-    return {
-      signingKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, CURVE, false, ["sign"]),
-      issuerKey: await webcrypto.subtle.importKey("spki", spki, CURVE, true, ["verify"]),
-      issuer: new X509Parsed(certificate).subjectName.toJSON(),
-    };
+    return await openAuthority(KIND, authority);
   } catch (cause) {
     throw new BellError(
       "pair_authority",

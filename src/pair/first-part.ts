@@ -3,7 +3,8 @@
 import { createPublicKey } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { type CertifiedKey, isNodeCertificate, issueNodeCertificate, makeNodeKey } from "./authority.ts";
+import type { CertifiedKey } from "../keys/certificates.ts";
+import { isNodeCertificate, issueNodeCertificate, makeNodeKey } from "./authority.ts";
 import { pairedConfig } from "./joined-config.ts";
 import { type LinkFiles, makeDirectory, ownershipOf, replaceFile } from "./link-files.ts";
 

@@ -9,19 +9,12 @@ import type { Config } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 import { parseKeyFile } from "../keys/key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
+import type { Ownership } from "../ops/files.ts";
 import { readKeyMark } from "../store/key-mark.ts";
 import { forgottenNode, forgottenText } from "./forgotten.ts";
 import type { Parcel } from "./join-messages.ts";
 import { joinedConfig } from "./joined-config.ts";
-import {
-  attempt,
-  type LinkFiles,
-  linkFiles,
-  makeDirectory,
-  type Ownership,
-  ownershipOf,
-  replaceFile,
-} from "./link-files.ts";
+import { attempt, type LinkFiles, linkFiles, makeDirectory, ownershipOf, replaceFile } from "./link-files.ts";
 import { isOwn } from "./parcel.ts";
 
 export interface PlannedFile {

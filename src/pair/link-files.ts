@@ -1,27 +1,13 @@
 // The four files of the link beside the key file: the pair's authority with its key, and this node's certificate with its
 // key. Written so that each is the old one or the new one, never half, and owned as their directory is.
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { defaultPairFiles } from "../config/convert.ts";
 import { type Environment, isCredential } from "../config/paths.ts";
 import type { Config } from "../config/types.ts";
 import { BellError } from "../errors.ts";
-import type { CertifiedKey } from "./authority.ts";
+import type { CertifiedKey } from "../keys/certificates.ts";
+import { type Ownership, writeInOneStep } from "../ops/files.ts";
 
 /** Absolute paths. */
 export interface LinkFiles {
@@ -72,12 +58,6 @@ function read(path: string): string {
   }
 }
 
-/** Whose a new file is to be; null: whoever writes it. */
-export interface Ownership {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /** As a directory, where this process may give files away. */
 export function ownershipOf(directory: string): Ownership | null {
   if (process.getuid?.() !== 0) return null;
@@ -98,20 +78,7 @@ export function replaceFile(
   attempt(path, () => {
     // A symbolic link stays one.
     const target = existsSync(path) ? realpathSync(path) : path;
-    const temporary = `${target}.${process.pid}.new`;
-    const descriptor = openSync(temporary, "wx", 0o600);
-    try {
-      const bytes = Buffer.from(content);
-      for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
-      if (owner !== null) fchownSync(descriptor, owner.uid, owner.gid);
-      fchmodSync(descriptor, mode);
-      fsyncSync(descriptor);
-      renameSync(temporary, target);
-    } finally {
-      closeSync(descriptor);
-      rmSync(temporary, { force: true });
-    }
-    syncDirectory(dirname(target));
+    writeInOneStep(target, Buffer.from(content), mode, owner);
   });
 }
 
@@ -135,15 +102,6 @@ export function attempt<T>(path: string, work: () => T): T {
     return work();
   } catch (cause) {
     throw new BellError("pair_unwritable", `${path} cannot be written (${codeOf(cause)}).`, cause);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }
 

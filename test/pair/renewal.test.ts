@@ -6,13 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:tls";
-import {
-  type CertifiedKey,
-  issueNodeCertificate,
-  makeNodeKey,
-  makePairAuthority,
-  NODE_DAYS,
-} from "../../src/pair/authority.ts";
+import type { CertifiedKey } from "../../src/keys/certificates.ts";
+import { issueNodeCertificate, makeNodeKey, makePairAuthority, NODE_DAYS } from "../../src/pair/authority.ts";
 import { dial, type LinkIdentity, secured } from "../../src/pair/dial.ts";
 import { createPairRenewal, renewPairCertificate } from "../../src/pair/renewal.ts";
 import { recordingLogger } from "./helpers.ts";

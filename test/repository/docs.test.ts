@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { SaxesParser } from "saxes";
 import { parse as parseYaml } from "yaml";
-import { createProgram, UNAVAILABLE } from "../../src/cli/program.ts";
+import { createProgram } from "../../src/cli/program.ts";
 import { ConfigSchema } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config/types.ts";
 import { CATALOGUE } from "../../src/errors.ts";
@@ -183,7 +183,7 @@ function strangeCommands(line: string): readonly string[] {
     const command = innermost(verbs.get(verb), rest);
     const known = command?.options.map(({ long }) => long) ?? [];
     const used = rest.match(/--[a-z-]+/g) ?? [];
-    if (command === undefined || Object.hasOwn(UNAVAILABLE, verb)) found.push(verb);
+    if (command === undefined) found.push(verb);
     else found.push(...used.filter((option) => !known.includes(option)).map((option) => `${verb} ${option}`));
   }
   return found;

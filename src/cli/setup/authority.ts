@@ -1,28 +1,27 @@
 // A private certificate authority for a company that has none at hand, and the listeners' certificates from it. Unlike
 // the throw-away ones of a rehearsal these are lived with: Windows and phones have to take them.
 import "reflect-metadata";
-import { createPrivateKey, createPublicKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import { webcrypto, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
   type JsonName,
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
 } from "@peculiar/x509";
 import { BellError } from "../../errors.ts";
-
-/** Certificate and private key, PEM; the key is PKCS #8. */
-export interface Pair {
-  readonly certificate: string;
-  readonly key: string;
-}
+import {
+  type CertifiedKey,
+  type KeyKind,
+  openAuthority,
+  privateKeyText,
+  signCertificate,
+} from "../../keys/certificates.ts";
 
 const DAY_MS = 86_400_000;
 // A clock that is a little behind must not find it "not yet valid".
@@ -32,14 +31,15 @@ const AUTHORITY_DAYS = 3650;
 const LEAF_DAYS = 820;
 // RSA with SHA-256 is what every Windows Server below Exchange 2013 to SE and every phone takes.
 const ALGORITHM = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" } as const;
+const KIND: KeyKind = { key: ALGORITHM, signature: ALGORITHM };
 const LEAF_BITS = 2048;
 const AUTHORITY_BITS = 3072;
 
 /** @param now epoch milliseconds */
-export async function makeAuthority(name: string, now: number): Promise<Pair> {
+export async function makeAuthority(name: string, now: number): Promise<CertifiedKey> {
   const keys = await generate(AUTHORITY_BITS);
   const subject: JsonName = [{ CN: [name] }];
-  const certificate = await sign({
+  const certificate = await signCertificate(KIND, {
     subject,
     issuer: subject,
     publicKey: keys.publicKey,
@@ -53,7 +53,7 @@ export async function makeAuthority(name: string, now: number): Promise<Pair> {
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { certificate, key: await exported(keys.privateKey) };
+  return { certificate, key: await privateKeyText(keys.privateKey) };
 }
 
 /**
@@ -62,10 +62,10 @@ export async function makeAuthority(name: string, now: number): Promise<Pair> {
  * @returns the chain, with the authority's certificate at its end
  * @throws BellError `setup_answer` if the authority's own files cannot be used
  */
-export async function issueFrom(authority: Pair, host: string, now: number): Promise<Pair> {
-  const { signingKey, issuer, publicKey: issuerKey } = await opened(authority);
+export async function issueFrom(authority: CertifiedKey, host: string, now: number): Promise<CertifiedKey> {
+  const { signingKey, issuer, issuerKey } = await opened(authority);
   const keys = await generate(LEAF_BITS);
-  const leaf = await sign({
+  const leaf = await signCertificate(KIND, {
     subject: [{ CN: [host.slice(0, 64)] }],
     issuer,
     publicKey: keys.publicKey,
@@ -81,7 +81,7 @@ export async function issueFrom(authority: Pair, host: string, now: number): Pro
       await AuthorityKeyIdentifierExtension.create(issuerKey),
     ],
   });
-  return { certificate: leaf + authority.certificate, key: await exported(keys.privateKey) };
+  return { certificate: leaf + authority.certificate, key: await privateKeyText(keys.privateKey) };
 }
 
 /** Whether a chain is from this authority, for this host, and good for `days` more. */
@@ -104,53 +104,14 @@ export function isStillGood(
   }
 }
 
-interface Blank {
-  readonly subject: JsonName;
-  readonly issuer: JsonName;
-  readonly publicKey: CryptoKey;
-  readonly signingKey: CryptoKey;
-  readonly from: number;
-  readonly until: number;
-  readonly extensions: Extension[];
-}
-
-async function sign({ from, until, ...blank }: Blank): Promise<string> {
-  const certificate = await X509CertificateGenerator.create({
-    ...blank,
-    // RFC 5280, 4.1.2.2: positive, at most 20 octets.
-    serialNumber: `01${randomBytes(15).toString("hex")}`,
-    notBefore: new Date(from),
-    notAfter: new Date(until),
-    signingAlgorithm: ALGORITHM,
-  });
-  return `${certificate.toString("pem").trim()}\n`;
-}
-
 async function generate(modulusLength: number): Promise<CryptoKeyPair> {
   const algorithm = { ...ALGORITHM, modulusLength, publicExponent: new Uint8Array([1, 0, 1]) };
   return (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
 }
 
-async function exported(key: CryptoKey): Promise<string> {
-  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key));
-  return createPrivateKey({ key: der, format: "der", type: "pkcs8" })
-    .export({ format: "pem", type: "pkcs8" })
-    .toString();
-}
-
-async function opened({ certificate, key }: Pair) {
+async function opened(authority: CertifiedKey) {
   try {
-    const own = createPrivateKey(key);
-    const parsed = new X509Certificate(certificate);
-    if (!parsed.checkPrivateKey(own)) throw new Error("not its key");
-    const pkcs8 = own.export({ format: "der", type: "pkcs8" });
-    const spki = createPublicKey(own).export({ format: "der", type: "spki" });
-    const [CN = ""] = /^CN=(.*)$/m.exec(parsed.subject)?.slice(1) ?? [];
-    return {
-      signingKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, ALGORITHM, false, ["sign"]),
-      publicKey: await webcrypto.subtle.importKey("spki", spki, ALGORITHM, true, ["verify"]),
-      issuer: [{ CN: [CN] }] satisfies JsonName,
-    };
+    return await openAuthority(KIND, authority);
   } catch (cause) {
     throw new BellError(
       "setup_answer",

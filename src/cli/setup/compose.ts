@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Document } from "yaml";
 import { BellError } from "../../errors.ts";
-import { isStillGood, issueFrom, makeAuthority, type Pair } from "./authority.ts";
+import type { CertifiedKey } from "../../keys/certificates.ts";
+import { isStillGood, issueFrom, makeAuthority } from "./authority.ts";
 import { type CheckContext, checkAnswer, LISTS, listOf, PLAIN, PORTS, portOf } from "./check-answer.ts";
 import { type Edit, valueAt } from "./document.ts";
 import type { PlannedFile } from "./files.ts";
@@ -218,7 +219,7 @@ async function listenerCertificates(
 }
 
 /** The authority that an earlier run made, or a new one. Its key is for root alone: the service never signs. */
-async function privateAuthority(directory: string, now: number, files: PlannedFile[]): Promise<Pair> {
+async function privateAuthority(directory: string, now: number, files: PlannedFile[]): Promise<CertifiedKey> {
   const [certificatePath, keyPath] = [join(directory, "tls", "ca.pem"), join(directory, "tls", "ca.key")];
   if (existsSync(certificatePath) && existsSync(keyPath)) {
     return { certificate: readFileSync(certificatePath, "utf8"), key: readFileSync(keyPath, "utf8") };

@@ -12,13 +12,11 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
-  rmSync,
   statSync,
-  writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { BellError } from "../../errors.ts";
+import { writeInOneStep } from "../../ops/files.ts";
 import type { Owner } from "./owner.ts";
 
 export interface PlannedFile {
@@ -69,19 +67,7 @@ export function writeFile(file: PlannedFile, now: number): string | null {
   const { path, bytes, mode, owner } = file;
   return attempt(path, () => {
     const copy = existsSync(path) ? keepCopy(path, now) : null;
-    const temporary = `${path}.setup-${process.pid}`;
-    const descriptor = openSync(temporary, "wx", 0o600);
-    try {
-      writeSync(descriptor, bytes);
-      if (owner !== null) fchownSync(descriptor, owner.uid, owner.gid);
-      fchmodSync(descriptor, mode);
-      fsyncSync(descriptor);
-      renameSync(temporary, path);
-    } finally {
-      closeSync(descriptor);
-      rmSync(temporary, { force: true });
-    }
-    syncDirectory(dirname(path));
+    writeInOneStep(path, bytes, mode, owner);
     return copy;
   });
 }
@@ -122,15 +108,6 @@ function keepCopy(path: string, now: number): string {
     closeSync(descriptor);
   }
   return copy;
-}
-
-function syncDirectory(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function attempt<T>(path: string, work: () => T): T {
