@@ -67,12 +67,22 @@ describe.skipIf(lacksHaproxy)("HAProxy with the delivered file (needs haproxy)",
     haproxy = start(["haproxy", "-db", "-f", file]);
     scene.fronts.registration.target = registration;
     scene.fronts.exchange.target = exchange;
-    await until(discovery, () => `discovery answers; haproxy said ${haproxy?.lines.join("\n")}`);
+    const said = () => `haproxy said ${haproxy?.lines.join("\n")}`;
+    await until(discovery, () => `discovery answers; ${said()}`);
+    // HAProxy takes both nodes for fit to serve until its checks have failed twice.
+    const { active, passive } = await scene.roles();
+    for (const proxy of ["inboxbell-registration", "inboxbell-exchange"]) {
+      const down = `Server ${proxy}/${passive.name} is DOWN`;
+      await until(
+        () => haproxy?.lines.some((line) => line.includes(down)) === true,
+        () => `${down}; ${said()}`,
+      );
+    }
     phone = scene.addPhone({ platform: "apns", mailbox: "anna", tellsInbox: true });
     await phone.enrol();
     scene.exchange.mailbox("anna").deliver();
     await until(() => phone.badge === 1, "the phone shows the first mail");
-    await untilHeard((await scene.roles()).active, 1);
+    await untilHeard(active, 1);
   }, 60_000);
 
   test("follows a switch by hand without a failed request", async () => {
