@@ -25,6 +25,7 @@ import { openKeyring } from "./own-keys.ts";
 import { createPairing } from "./pairing.ts";
 import { createPhoneVerbs } from "./phones/verbs.ts";
 import { createPushCertificates } from "./push-certificates.ts";
+import { spentKeptMs } from "./store/spent.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
 import { withAnswerDefect, withDefect, withRingDefect } from "./test-hooks.ts";
 
@@ -199,6 +200,7 @@ export async function startAppliance(
     health: ({ method, path, query }) => answerHealth(method, path, query, checks, role) ?? { status: 404 },
     serving: pairing.serving,
     mayEnd: pairing.mayEnd,
+    mayLackRows: pairing.mayLackRows,
     async refreshGauges() {
       pairing.refresh();
       await gauges.refresh();
@@ -252,6 +254,11 @@ export async function startAppliance(
     // One node's verdict is enough: it reaches the other one as a row.
     sweep: async () =>
       pairing.rings() ? await store.sweep(now(), settings.config.retention.idleRegistrationMs) : 0,
+    // Each node its own.
+    removeSpent: () => {
+      const keptMs = spentKeptMs(settings.config.retention.idleRegistrationMs);
+      return store.removeSpent({ until: now() - keptMs, seq: pairing.onAllNodesSeq() });
+    },
     log,
     monotonicNow,
   });

@@ -176,7 +176,8 @@ export const CATALOGUE = {
   },
   pair_same_name: {
     text: "Both nodes have the same name.",
-    remedy: "Give the second one another name with `--node`, or with `node` in its configuration.",
+    remedy:
+      "If this is the node that invited, run `inboxbell pair join` on the other one. Otherwise give the second one another name with `--node`, or with `node` in its configuration.",
   },
   pair_forgotten: {
     text: "A node was told to forget the one that joins.",
@@ -285,6 +286,12 @@ export const CATALOGUE = {
     status: 409,
     text: "The SubscriptionId is noted on another registration.",
     remedy: "Subscribe again at Exchange and send the new SubscriptionId.",
+  },
+  not_known_yet: {
+    status: 503,
+    text: "This node of a pair does not know the registration with this secret, and the other node may.",
+    remedy:
+      "It has yet to get rows from the other node, or cannot reach it: ask again after `Retry-After` seconds. If the other node is gone for good, `inboxbell pair forget` ends this.",
   },
   not_serving: {
     status: 503,

@@ -34,6 +34,8 @@ export interface ListenersOptions {
   readonly serving: () => boolean;
   /** Whether this node may say that a subscription has ended. */
   readonly mayEnd: () => boolean;
+  /** Whether another node may have registered phones that this one does not know yet. */
+  readonly mayLackRows: () => boolean;
   /** Brings the gauges up to date before they are read. */
   readonly refreshGauges: () => Promise<void>;
   /** Epoch milliseconds. */
@@ -89,8 +91,9 @@ export function createListeners(options: ListenersOptions): Listeners {
   let ports: Readonly<Record<string, number>> = {};
 
   function forPhones({ config, secrets }: Settings): RequestHandler {
-    const { serving } = options;
-    return createRegistrationHandler({ store, keyring, config, secrets, log, metrics, now, serving });
+    const { serving, mayLackRows } = options;
+    const told = { log, metrics, now, serving, mayLackRows };
+    return createRegistrationHandler({ store, keyring, config, secrets, ...told });
   }
 
   function forExchange(from: Settings): RequestHandler {

@@ -5,6 +5,7 @@ import { BellError } from "./errors.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "./keys/key-file.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import type { Keyring } from "./keys/types.ts";
+import { removeLeftovers } from "./ops/files.ts";
 import type { Logger } from "./ops/log.ts";
 
 /**
@@ -21,11 +22,12 @@ export function openKeyring(config: Config, log: Logger, now: number): Keyring {
       `There is a database (${config.store.path}) but no key file (${file}).`,
     );
   }
+  removeLeftovers(file);
   const keys = generateKeys(now);
   writeKeyFile(file, keys);
   log.warn(
     { file },
-    "Made a new key file. Back it up apart from the database: one is useless without the other.",
+    "Made a new key file. `inboxbell backup` takes it along with the database: one is useless without the other.",
   );
   return createKeyring(keys);
 }

@@ -34,6 +34,10 @@ export interface Pairing {
   alone(): boolean;
   /** May say that a subscription has ended. */
   mayEnd(): boolean;
+  /** The other node may have answered for rows that this one does not have. */
+  mayLackRows(): boolean;
+  /** The last position of this node's feed that is on every node that there is. */
+  onAllNodesSeq(): number;
   /** Commits fail from now on, or work again. */
   commitsFail(fail: boolean): void;
   /** The database came out of a backup. */
@@ -101,6 +105,8 @@ function singleNode(store: Store): Pairing {
     rings: () => true,
     alone: () => false,
     mayEnd: () => true,
+    mayLackRows: () => false,
+    onAllNodesSeq: () => store.committedSeq(),
     commitsFail() {},
     restored() {},
     checks: [],
@@ -167,7 +173,7 @@ async function oneOfTwo(options: PairingOptions, config: PairConfig): Promise<Pa
     now: monotonicNow,
   });
   const renewal = createPairRenewal({
-    files,
+    files: () => files,
     node,
     renewed: () => take(readPairFiles(files, node, process.env, now())),
     log,
@@ -175,9 +181,15 @@ async function oneOfTwo(options: PairingOptions, config: PairConfig): Promise<Pa
   });
 
   async function asked(wish: Wish): Promise<PairWishAnswer> {
+    const wasLinked = pair.status().link?.up === true;
     const result = await pair.wish(wish);
     log.info({ wish, result }, "An administrator asked something of the pair.");
-    return { result, detail: wishSentence(wish, result) };
+    const detail = wishSentence(wish, result);
+    if (wish !== "forget" || !wasLinked) return { result, detail };
+    return {
+      result,
+      detail: `${detail} ${config.peerName} was still connected: stop its service, or both ring.`,
+    };
   }
 
   const standing = () => pair.standing();
@@ -188,6 +200,8 @@ async function oneOfTwo(options: PairingOptions, config: PairConfig): Promise<Pa
     rings: () => standing().rings,
     alone: () => standing().alone,
     mayEnd: () => pair.mayEnd(),
+    mayLackRows: () => pair.mayLackRows(),
+    onAllNodesSeq: () => pair.onAllNodesSeq(),
     commitsFail: (fail) => pair.commitsFail(fail),
     restored: () => pair.restored(),
     checks: [

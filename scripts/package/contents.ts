@@ -41,6 +41,10 @@ export function contents(options: ContentOptions): readonly InstalledFile[] {
   const documents = readdirSync(join(build.root, "docs"))
     .filter((name) => name.endsWith(".md"))
     .sort();
+  const pictures = readdirSync(join(build.root, "docs"))
+    .filter((name) => name.endsWith(".svg"))
+    .sort();
+  const fronts = readdirSync(join(build.root, "config", "front")).sort();
   return [
     { path: "/usr/bin/inboxbell", mode: PROGRAM, content: { copyOf: options.executable } },
     {
@@ -65,7 +69,14 @@ export function contents(options: ContentOptions): readonly InstalledFile[] {
     text("/usr/share/man/man1/inboxbell.1.gz", gzip(commandPage(program, dateOf(build), VERSION))),
     text("/usr/share/man/man5/inboxbell.yaml.5.gz", gzip(configPage(dateOf(build), VERSION))),
     text(`${DOC}/README.md`, read("README.md")),
-    ...documents.map((name) => text(`${DOC}/docs/${name}`, read("docs", name))),
+    // The example again, since `setup` puts the configuration in its place.
+    text(
+      `${DOC}/config/inboxbell.yaml`,
+      read("config", "inboxbell.yaml").replace(SCHEMA_LINE, `$schema=${SCHEMA}`),
+    ),
+    // Pages link to the pictures and to the examples for load balancers, by the same relative paths.
+    ...[...documents, ...pictures].map((name) => text(`${DOC}/docs/${name}`, read("docs", name))),
+    ...fronts.map((name) => text(`${DOC}/config/front/${name}`, read("config", "front", name))),
     text(`${DOC}/THIRD-PARTY-NOTICES`, options.notices),
     text(`${DOC}/inboxbell.cdx.json`, options.bom),
   ];

@@ -120,6 +120,8 @@ ${SCRIPTS.map((name) => `%${name}\n${script(name)}\n`).join("\n")}
 %dir /usr/share/inboxbell/drop-ins
 %dir ${DOC}
 %dir ${DOC}/docs
+%dir ${DOC}/config
+%dir ${DOC}/config/front
 ${files.map(fileLine).join("\n")}
 
 %changelog

@@ -56,7 +56,11 @@ export function writeBackup(
   try {
     fd = openSync(partial, "wx", 0o600);
   } catch (cause) {
-    throw new BellError("backup_path", `The backup ${partial} cannot be made (${codeOf(cause)}).`, cause);
+    const why =
+      codeOf(cause) === "EEXIST"
+        ? `${partial} is there: another backup is writing it, or one was broken off. If none runs, remove it.`
+        : `The backup ${partial} cannot be made (${codeOf(cause)}).`;
+    throw new BellError("backup_path", why, cause);
   }
   try {
     try {

@@ -1,9 +1,9 @@
 // Files that take their place in one step, and keep what was there before.
 import {
-  chownSync,
   constants,
   copyFileSync,
   existsSync,
+  lchownSync,
   linkSync,
   renameSync,
   rmSync,
@@ -47,5 +47,6 @@ function linkOnto(from: string, to: string): boolean {
 export function takeOwner(file: string, place: string): void {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(existsSync(place) ? place : dirname(place));
-  chownSync(file, uid, gid);
+  // Never through a symbolic link: the directory is the service's, and this is root.
+  lchownSync(file, uid, gid);
 }

@@ -32,19 +32,28 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   const clocks = { now: Date.now, monotonicNow: () => performance.now(), random: Math.random };
   const socket = options.socket === undefined ? {} : { socket: options.socket };
   const examination = await examine({ configFile: options.config, ...socket, env: process.env, clocks });
-  const report = makeReport(options.config, examination.results, Date.now());
+  const report = makeReport(options.config, examination, Date.now());
+  let lacksLog = false;
   if (options.bundle !== undefined) {
     const log = options.log === undefined ? await journal() : readLog(options.log);
     await writeBundle({ path: options.bundle, configFile: options.config, report, examination, log });
+    lacksLog = log === null;
   }
-  console.log(options.json ? JSON.stringify(report, null, 2) : reportText(report));
+  const columns = process.stdout.isTTY === true ? process.stdout.columns || USUAL_COLUMNS : null;
+  console.log(options.json ? JSON.stringify(report, null, 2) : reportText(report, columns));
   if (options.bundle !== undefined && !options.json) {
     console.log(
       `Wrote ${options.bundle}. Secrets, tokens and ids are taken out; host names are not: look before you send it.`,
     );
+    if (lacksLog) console.log(NO_LOG);
   }
   return report.ok ? 0 : 1;
 }
+
+const NO_LOG =
+  "There is no log in it: this user cannot read the service's journal, or there is none. Run it as root, or name a file with --log.";
+// Of a terminal that does not tell its width, such as a serial console.
+const USUAL_COLUMNS = 80;
 
 function readLog(path: string): string {
   try {

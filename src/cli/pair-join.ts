@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { BUILD } from "../build-info.ts";
+import { isDelivered } from "../config/delivered.ts";
 import { hostPortText } from "../config/host-port.ts";
 import { BellError } from "../errors.ts";
 import type { Ownership } from "../ops/files.ts";
@@ -10,7 +11,6 @@ import { PAIR_PORT } from "../pair/addresses.ts";
 import { plainConfiguration, valueAt } from "../pair/config-edit.ts";
 import { askToJoin, readCode } from "../pair/join.ts";
 import { planJoin, writePlan } from "../pair/join-plan.ts";
-import { isExample } from "../pair/joined-config.ts";
 import { compareVersions } from "../pair/versions.ts";
 import { examineAll } from "./check.ts";
 import { addressOf, nodeName } from "./pair-options.ts";
@@ -62,6 +62,12 @@ export async function pairJoin(given: string | undefined, options: JoinOptions):
     });
     const { parcel } = joining;
     try {
+      if (joining.isOwnMachine && isFirstItself(configFile, parcel.configuration)) {
+        throw new BellError(
+          "pair_refused",
+          "Nothing was written: this is the node that invited. Run `inboxbell pair join` on the other one.",
+        );
+      }
       const plan = planJoin({
         parcel,
         node,
@@ -98,13 +104,18 @@ interface OwnFacts {
 /** What this node's own configuration says of it, if there is one that is not the delivered example. */
 function ownFacts(configFile: string): OwnFacts {
   const plain = existsSync(configFile) ? plainConfiguration(readText(configFile), configFile) : {};
-  const mine = isExample(plain) ? {} : plain;
+  const mine = isDelivered(plain) ? {} : plain;
   const node = valueAt(mine, ["node"]);
   const port = valueAt(mine, ["pair", "listen", "port"]);
   return {
     node: typeof node === "string" ? node : undefined,
     port: typeof port === "number" ? port : PAIR_PORT,
   };
+}
+
+/** A second node on the same machine has a configuration of its own. */
+function isFirstItself(configFile: string, theirs: string): boolean {
+  return existsSync(configFile) && readText(configFile) === theirs;
 }
 
 function readText(path: string): string {

@@ -38,6 +38,12 @@ export function nodeName(name: string): string {
       `The node's name (${name}): expected 1 to 63 letters, digits, dots, hyphens and underscores.`,
     );
   }
+  if (isIP(name) === 0 && linkAddress(name) === null) {
+    throw new BellError(
+      "usage",
+      `The node's name (${name}) is none that a machine can have: give it another one with \`node\`, such as bell-b.`,
+    );
+  }
   if (isIP(name) === 0) return name;
   throw new BellError(
     "usage",

@@ -109,7 +109,7 @@ function linkLines(status: PairStatus, now: number): readonly string[] {
       ? "none"
       : link.up
         ? `up${trip}`
-        : `DOWN (${link.why ?? "unknown"}): ${link.detail ?? "no reason is known"}`;
+        : `DOWN (${link.why ?? "unknown"}): ${(link.detail ?? "no reason is known").replace(/\.$/, "")}`;
   return [
     `link           ${how}; ${heard}`,
     ...(link === null ? [] : [`certificate    ${certificateText(link.certificateExpiresAt - now)}`]),

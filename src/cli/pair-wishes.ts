@@ -2,6 +2,7 @@
 import { BellError } from "../errors.ts";
 import { askNode, notInboxbell } from "../ops/control.ts";
 import {
+  isPairStatus,
   isPairWishAnswer,
   PAIR_VERBS,
   PAIR_WISH_TIMEOUT_MS,
@@ -27,7 +28,7 @@ export async function pairSwitch(
 
 /** Makes the running node a single one. @throws BellError as `pairSwitch` */
 export async function pairForget(options: WishOptions & { readonly yes: boolean }): Promise<number> {
-  if (!options.yes && !(await isConfirmed())) {
+  if (!options.yes && !(await isConfirmed(options))) {
     console.log("Nothing was changed.");
     return 1;
   }
@@ -39,15 +40,19 @@ export async function pairFirst(options: WishOptions): Promise<number> {
   return await wish(PAIR_VERBS.first, options);
 }
 
-async function isConfirmed(): Promise<boolean> {
+async function isConfirmed(options: NodeOptions): Promise<boolean> {
   if (process.stdin.isTTY !== true || process.stdout.isTTY !== true) {
     throw new BellError(
       "usage",
       "There is no terminal to ask on: add --yes to make this a single node unasked.",
     );
   }
+  const status = await askNode(controlSocket(options), PAIR_VERBS.status);
   const prompt = createPrompt();
   try {
+    if (isPairStatus(status) && status.link?.up === true) {
+      prompt.say(`${status.peer?.name ?? "The other node"} is connected and works: stop its service first.`);
+    }
     prompt.say(
       "This node will be a single one: it waits for nobody, and answers Unsubscribe by what it knows itself.",
     );

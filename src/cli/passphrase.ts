@@ -1,6 +1,7 @@
 // The passphrase of a backup: from a file that others cannot read, or typed. Never an argument or a variable.
+import { isUtf8 } from "node:buffer";
 import { checkPassphrase, SHORTEST_PASSPHRASE } from "../backup/envelope.ts";
-import { readSecretFile, secretLine } from "../config/secret-files.ts";
+import { invalid, readSecretFile, secretLine } from "../config/secret-files.ts";
 import { BellError } from "../errors.ts";
 import { isInteractive, readSecret } from "./terminal.ts";
 
@@ -11,7 +12,12 @@ import { isInteractive, readSecret } from "./terminal.ts";
  */
 export async function readPassphrase(file: string | undefined, isNew: boolean): Promise<string> {
   if (file !== undefined) {
-    const passphrase = secretLine(file, readSecretFile(file, process.env));
+    const bytes = readSecretFile(file, process.env);
+    // Every byte that is no UTF-8 would be read as the same character: random bytes would be a weak passphrase. One that
+    // a backup was made with before is still read.
+    if (isNew && !isUtf8(bytes))
+      throw invalid(file, "text in UTF-8; openssl rand -base64 24 makes a passphrase");
+    const passphrase = secretLine(file, bytes);
     if (isNew) checkPassphrase(passphrase);
     return passphrase;
   }

@@ -29,7 +29,16 @@ export function createProgram(): Command {
     .version(VERSION_TEXT, "-V, --version", "print the version")
     .exitOverride()
     .showHelpAfterError("(run inboxbell --help to see the verbs)")
-    .helpCommand(false);
+    .helpCommand(false)
+    .addHelpText(
+      "after",
+      [
+        "",
+        "To begin: inboxbell setup, start the service, inboxbell doctor.",
+        "A verb's options: inboxbell <verb> --help. More: man inboxbell, man inboxbell.yaml,",
+        "and the pages in /usr/share/doc/inboxbell, of which docs/install.md is the first.",
+      ].join("\n"),
+    );
   const verb = (name: string, description: string) =>
     program
       .command(name)

@@ -16,8 +16,8 @@ export function headingOf(
   const appliance = [
     `  discovery  ${registration}/v1/discovery`,
     `  API        ${registration}/v1/openapi.json`,
-    `  health     ${registration}/readyz`,
-    `             ${exchange}/readyz`,
+    `  health     ${registration}/readyz (of the phones' listener)`,
+    `             ${exchange}/readyz (of Exchange's)`,
     // A shell would take the question mark for a pattern.
     `             "${admin}/readyz?verbose"`,
     `  metrics    ${admin}/metrics`,

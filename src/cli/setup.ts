@@ -1,18 +1,21 @@
 // `setup`: from a few answers to a configuration that `check` finds good and `serve` starts with. It asks on a terminal
 // and takes flags without one; run again it shows what is there, changes what is asked, and overwrites nothing unasked.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Document } from "yaml";
+import { isDelivered } from "../config/delivered.ts";
 import { readConfigText } from "../config/load.ts";
 import { formatProblem } from "../config/problems.ts";
+import { readPublicFile } from "../config/secret-files.ts";
 import type { Config } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 import { generateKeys, writeKeyFile } from "../keys/key-file.ts";
+import { removeLeftovers } from "../ops/files.ts";
 import { examineAll } from "./check.ts";
 import { DEFAULT_CONFIG } from "./defaults.ts";
 import { type Composition, compose } from "./setup/compose.ts";
 import { changes, type Edit, edited, fresh, pathText, readDocument, valueAt } from "./setup/document.ts";
-import { giveTo, makeDirectory, type PlannedFile, secure, stateOf, writeFile } from "./setup/files.ts";
+import { makeDirectory, type PlannedFile, secure, stateOf, writeFile } from "./setup/files.ts";
 import { interview } from "./setup/interview.ts";
 import { nextSteps } from "./setup/next-steps.ts";
 import { type Answers, FLAGS, type SetupOptions } from "./setup/options.ts";
@@ -22,8 +25,6 @@ import { createPrompt, type Prompt } from "./setup/prompt.ts";
 const CONFIG_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 const STATE_MODE = 0o700;
-// Marks the delivered file, whose values are examples: nobody's configuration.
-const EXAMPLE = { url: "https://push.corp.example", app: "com.example.mail", key: "ABC123DEFG" };
 
 /**
  * Writes the configuration and what it names.
@@ -82,17 +83,12 @@ function existingDocument(configFile: string): Document | null {
   if (!existsSync(configFile)) return null;
   let text: string;
   try {
-    text = readFileSync(configFile, "utf8");
+    text = readPublicFile(configFile).toString("utf8");
   } catch (cause) {
     throw new BellError("config_unreadable", `${configFile} cannot be read.`, cause);
   }
   const document = readDocument(text, configFile);
-  const isExample =
-    document.contents === null ||
-    (valueAt(document, ["public", "registration_url"]) === EXAMPLE.url &&
-      valueAt(document, ["apps", 0, "id"]) === EXAMPLE.app &&
-      valueAt(document, ["apps", 0, "apns", "key", "key_id"]) === EXAMPLE.key);
-  return isExample ? null : document;
+  return document.contents === null || isDelivered(document.toJS()) ? null : document;
 }
 
 function tellWhatIsThere(configFile: string, existing: Document | null): void {
@@ -135,7 +131,12 @@ function checkedText(text: string, configFile: string): Config {
 }
 
 function configurationFile(path: string, text: string, owner: Owner | null): PlannedFile {
-  return { path, bytes: Buffer.from(text), mode: CONFIG_MODE, owner, what: "configuration" };
+  return { path, bytes: Buffer.from(text), mode: CONFIG_MODE, owner: readerOf(owner), what: "configuration" };
+}
+
+/** Who writes is whoever runs this, root: a service that was taken over must not change what it is told. */
+function readerOf(owner: Owner | null): Owner | null {
+  return owner === null ? null : { ...owner, uid: process.getuid?.() ?? owner.uid };
 }
 
 /** Nothing is overwritten unless somebody said so. @throws BellError `setup_exists` */
@@ -187,7 +188,7 @@ function write(
   };
   const directories = new Set([dirname(configFile), ...files.map(({ path }) => dirname(path))]);
   for (const path of directories) {
-    if (makeDirectory({ path, mode: DIRECTORY_MODE, owner })) told(`made   ${path}`);
+    if (makeDirectory({ path, mode: DIRECTORY_MODE, owner: readerOf(owner) })) told(`made   ${path}`);
   }
   for (const path of new Set([dirname(config.store.path), dirname(config.keys.file)])) {
     if (makeDirectory({ path, mode: STATE_MODE, owner })) told(`made   ${path}`);
@@ -201,8 +202,8 @@ function write(
     told(`wrote  ${file.path} (${file.what})${copy === null ? "" : `; the old one is ${copy}`}`);
   }
   if (!existsSync(config.keys.file) && !existsSync(config.store.path)) {
-    writeKeyFile(config.keys.file, generateKeys(now));
-    giveTo(config.keys.file, owner);
+    removeLeftovers(config.keys.file);
+    writeKeyFile(config.keys.file, generateKeys(now), owner);
     told(`wrote  ${config.keys.file} (keys of the database)`);
   }
   return wrote;

@@ -123,6 +123,12 @@ function urlComplaint(text: string, option: Partial<OptionNotes>, pathAllowed: b
   if (isWildcardAddress(url.hostname.replace(/^\[(.*)\]$/, "$1"))) {
     return { message: "expected a host that others can reach, not the address that stands for all" };
   }
+  // Certificates name hosts without it, so clients refuse them; and nobody listens on port 0 or answers for a star.
+  if (url.hostname.endsWith(".")) return { message: "expected a host name without a dot at its end" };
+  if (url.hostname.includes("*")) {
+    return { message: "expected the name of one host; a star belongs into certificates only" };
+  }
+  if (url.port === "0") return { message: "expected a port from 1 to 65535" };
   if (url.protocol === "https:" || option.plainHttp === "anywhere") return null;
   if (option.plainHttp === "on_loopback") {
     return isLoopbackHost(url.hostname)

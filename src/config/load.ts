@@ -1,5 +1,5 @@
 // Reads the configuration file: syntax, schema, rules, conversion, in this order, collecting every problem.
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
@@ -187,9 +187,17 @@ function readText(path: string): Uint8Array | Finding {
   const unreadable = (message: string, hint?: string) =>
     finding("config_unreadable", null, "", message, hint);
   try {
-    const bytes = readFileSync(path);
-    if (bytes.length <= MAX_CONFIG_BYTES) return bytes;
-    return unreadable("larger than 1 MiB, which no configuration is");
+    // Non-blocking, so that a named pipe in its place cannot hold up a node that reloads.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stat = fstatSync(file);
+      if (stat.isDirectory()) return unreadable("it is a directory");
+      if (!stat.isFile()) return unreadable("it is not a regular file");
+      if (stat.size <= MAX_CONFIG_BYTES) return readFileSync(file);
+      return unreadable("larger than 1 MiB, which no configuration is");
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     const reasons: Readonly<Record<string, string>> = {
@@ -200,7 +208,7 @@ function readText(path: string): Uint8Array | Finding {
     return unreadable(
       reasons[code] ?? `it cannot be read (${code})`,
       code === "ENOENT"
-        ? "copy the delivered inboxbell.yaml there, or name another file with --config"
+        ? "run `inboxbell setup`, which writes one, or name another file with --config"
         : undefined,
     );
   }

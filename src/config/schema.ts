@@ -27,11 +27,11 @@ export const ConfigSchema = section(
           notes({
             title: "What phones reach",
             description: "The address of the registration listener as phones see it through the Gateway.",
-            examples: ["https://push.corp.example"],
+            examples: ["https://push.corp.example:8443"],
             reload: "restart",
             rule: "origin_url",
             plainHttp: "on_loopback",
-            expected: "a URL such as https://push.corp.example",
+            expected: "a URL such as https://push.corp.example:8443",
           }),
         ),
         exchange_url: Type.String(
@@ -72,7 +72,7 @@ export const ConfigSchema = section(
           title: "Key file",
           description:
             // biome-ignore lint/suspicious/noTemplateCurlyInString: the text as it stands in the configuration
-            "Seals the device tokens in the database and makes the callback URLs. Default /var/lib/inboxbell/keys.json, made at the first start when there is no database either; or `${CREDENTIALS_DIRECTORY}/keys` with a systemd credential. Back it up apart from the database.",
+            "Seals the device tokens in the database and makes the callback URLs. Default /var/lib/inboxbell/keys.json, made at the first start when there is no database either; or `${CREDENTIALS_DIRECTORY}/keys` with a systemd credential. `inboxbell backup` takes it along.",
           default: "/var/lib/inboxbell/keys.json",
           reload: "restart",
           file: "keys",

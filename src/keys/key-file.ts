@@ -1,6 +1,18 @@
 // The key file: the only place where key material lies. Mode 0600, JSON, never in the database or in a log.
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fchownSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { missingDirectory } from "../config/directories.ts";
 import { BellError } from "../errors.ts";
@@ -32,10 +44,16 @@ export function generateKeys(now: number): KeyFile {
 }
 
 /**
- * Writes a new key file, mode 0600, synced to the disk before it returns. Never overwrites.
+ * Writes a new key file, mode 0600, synced to the disk before it returns. It is there whole and its owner's, or not at
+ * all: half a key file beside no database would keep every start from making another. Never overwrites.
+ * @param owner whose it is to be; null: whoever runs this
  * @throws `keys_path` if its directory does not exist, `secret_unreadable` if it exists or cannot be written
  */
-export function writeKeyFile(path: string, keys: KeyFile): void {
+export function writeKeyFile(
+  path: string,
+  keys: KeyFile,
+  owner: { readonly uid: number; readonly gid: number } | null = null,
+): void {
   const missing = missingDirectory("key file", path);
   if (missing !== null) throw new BellError("keys_path", missing);
   const text = JSON.stringify(
@@ -48,13 +66,20 @@ export function writeKeyFile(path: string, keys: KeyFile): void {
     null,
     2,
   );
+  const bytes = Buffer.from(`${text}\n`);
+  const temporary = `${path}.${process.pid}.new`;
   try {
-    const fd = openSync(path, "wx", 0o600);
+    // Of a killed process that had this number.
+    rmSync(temporary, { force: true });
+    const fd = openSync(temporary, "wx", 0o600);
     try {
-      writeSync(fd, `${text}\n`);
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+      if (owner !== null) fchownSync(fd, owner.uid, owner.gid);
       fsyncSync(fd);
+      takeName(temporary, path);
     } finally {
       closeSync(fd);
+      rmSync(temporary, { force: true });
     }
     const directory = openSync(dirname(path), "r");
     try {
@@ -68,6 +93,17 @@ export function writeKeyFile(path: string, keys: KeyFile): void {
       `The key file ${path} cannot be created: ${reason(cause)}.`,
       cause,
     );
+  }
+}
+
+/** Gives a file a name that nobody has. @throws the system's error, EEXIST among them */
+function takeName(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST" || existsSync(to)) throw cause;
+    // A file system without hard links.
+    renameSync(from, to);
   }
 }
 

@@ -5,11 +5,12 @@ import {
   fchownSync,
   fsyncSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 /** Whose a file is to be. */
 export interface Ownership {
@@ -24,6 +25,7 @@ export interface Ownership {
  */
 export function writeInOneStep(path: string, bytes: Buffer, mode: number, owner: Ownership | null): void {
   const temporary = `${path}.${process.pid}.new`;
+  removeLeftovers(path);
   const descriptor = openSync(temporary, "wx", 0o600);
   try {
     for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
@@ -36,6 +38,27 @@ export function writeInOneStep(path: string, bytes: Buffer, mode: number, owner:
     rmSync(temporary, { force: true });
   }
   syncDirectoryOf(path);
+}
+
+/** Removes what processes that were killed while they wrote this file left beside it; it may hold a secret. */
+export function removeLeftovers(path: string): void {
+  const start = `${basename(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    const pid = name.startsWith(start) ? /^(\d+)\.new$/.exec(name.slice(start.length))?.[1] : undefined;
+    if (pid === undefined) continue;
+    if (Number(pid) === process.pid || !isAlive(Number(pid)))
+      rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    // EPERM: it lives, and is another user's.
+    return (cause as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 /** Makes what was created or renamed in a file's directory last. */

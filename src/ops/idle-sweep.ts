@@ -1,9 +1,11 @@
-// Lets registrations fall idle, once an hour, but never by a clock that was just set, nor soon after a start: a wrong
-// date must not forget every phone.
+// Lets registrations fall idle, once an hour, and what is left of ended ones go, once a day; but never by a clock that
+// was just set, nor soon after a start: a wrong date must not forget every phone.
 import type { Logger } from "./log.ts";
 
 // Registrations fall idle by the day, so once an hour is soon enough. Milliseconds.
 const EVERY_MS = 3_600_000;
+// What is left of ended registrations goes after a year, so once a day is soon enough. In hours.
+const SPENT_EVERY = 24;
 // After the clock was set forward, and after a start, before which it may have been: long enough for somebody to
 // read the warning, or for NTP, to set it right. Milliseconds.
 const HOLD_MS = 24 * 3_600_000;
@@ -13,6 +15,8 @@ const LARGE_JUMP_MS = 3_600_000;
 export interface IdleSweepOptions {
   /** Removes what fell idle; says how many. */
   readonly sweep: () => Promise<number>;
+  /** Removes what is left of registrations that ended long ago; says how many. */
+  readonly removeSpent: () => Promise<number>;
   readonly log: Logger;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
@@ -25,8 +29,10 @@ export interface IdleSweep {
   clockJumped(deltaMs: number): void;
 }
 
-export function createIdleSweep({ sweep, log, monotonicNow }: IdleSweepOptions): IdleSweep {
+export function createIdleSweep(options: IdleSweepOptions): IdleSweep {
+  const { sweep, removeSpent, log, monotonicNow } = options;
   let timer: ReturnType<typeof setInterval> | null = null;
+  let runs = 0;
   let heldUntil = Number.NEGATIVE_INFINITY;
 
   async function run(): Promise<void> {
@@ -36,6 +42,14 @@ export function createIdleSweep({ sweep, log, monotonicNow }: IdleSweepOptions):
       if (count > 0) log.info({ count }, "Registrations fell idle: their apps did not renew them.");
     } catch (error) {
       log.warn({ reason: String(error) }, "Idle registrations could not be removed.");
+    }
+    runs += 1;
+    if (runs % SPENT_EVERY !== 1) return;
+    try {
+      const count = await removeSpent();
+      if (count > 0) log.info({ count }, "What was left of registrations that ended long ago was removed.");
+    } catch (error) {
+      log.warn({ reason: String(error) }, "What is left of ended registrations could not be removed.");
     }
   }
 

@@ -59,7 +59,13 @@ export function dial(options: DialOptions): Dial {
       resolve(failure);
       socket.destroy();
     }
-    socket.on("error", (error: Error) => fail(failureOf(error)));
+    socket.on("error", (error: Error & { readonly code?: unknown }) => {
+      const failure = failureOf(error);
+      const isOther = error.code === "ERR_TLS_CERT_ALTNAME_INVALID";
+      // Such as this node itself, where its own address was given for the other one's.
+      const who = isOther ? `What answers at ${host}:${port} is not "${peerName}". ` : "";
+      fail({ ...failure, detail: who + failure.detail });
+    });
     socket.once("close", () => fail({ why: "closed", detail: "The connection was closed at once." }));
     socket.once("secureConnect", () => {
       clearTimeout(timer);

@@ -1,6 +1,7 @@
 // Sends this node's rows over one connection: every row after the position that the peer has, page by page, then each
 // commit as it comes. First copies, catching up and following are the same.
 import type { Position, ReplicaRow, Store } from "../store/types.ts";
+import { createBatchSize } from "./batch-size.ts";
 import type { Connection } from "./connection.ts";
 import type { Echoes } from "./echoes.ts";
 import { wireBytes } from "./row-codec.ts";
@@ -10,8 +11,13 @@ export interface PageLimits {
   readonly bytes: number;
 }
 
-/** Reading a page and making a frame of it keeps this node from other work for a few milliseconds. */
+/** The most; how many rows are read at a time depends on how long that takes. */
 export const PAGE: PageLimits = { rows: 256, bytes: 128 * 1024 };
+
+// Reading a page and making a frame of it keeps this node from other work, milliseconds.
+const READ_TARGET_MS = 5;
+// Even a slow disk reads them within some milliseconds, and fewer would cost the peer a commit each.
+const LEAST_ROWS = 48;
 
 export interface FeedSender {
   /** There may be more to send: this node's feed ends at `head`. */
@@ -34,15 +40,18 @@ export interface FeedSenderOptions {
   readonly earlier: readonly string[];
   readonly echoes: Echoes;
   readonly limits: PageLimits;
+  /** Monotonic time, milliseconds. */
+  readonly monotonicNow: () => number;
   /** Reading failed: the connection is of no use. */
   readonly failed: (error: unknown) => void;
 }
 
-// One page on its way while the next one is read and the one before is merged there.
-const MOST_IN_FLIGHT = 2;
+// What waits there while a commit takes its time shares the next one.
+const MOST_IN_FLIGHT = 4;
 
 export function createFeedSender(options: FeedSenderOptions): FeedSender {
-  const { store, connection, echoes, limits } = options;
+  const { store, connection, echoes, limits, monotonicNow } = options;
+  const size = createBatchSize({ least: LEAST_ROWS, most: limits.rows, targetMs: READ_TARGET_MS });
   let sentSeq = options.from.seq;
   let acknowledged = options.from;
   let inFlight: Pick<Position, "seq" | "commit">[] = [];
@@ -64,13 +73,17 @@ export function createFeedSender(options: FeedSenderOptions): FeedSender {
   /** Reads the next page that has anything for the peer; false: there is none. */
   async function sendPage(): Promise<boolean> {
     for (let from = sentSeq; ; ) {
-      const page = await store.page(echoes.skip(from), limits.rows);
+      const begunAt = monotonicNow();
+      const page = await store.page(echoes.skip(from), size.rows);
       if (isStopped) return false;
       const { rows, isCut } = select(page.rows);
       const last = rows.at(-1);
       const upTo = isCut && last !== undefined ? { ...page.upTo, seq: last.seq } : page.upTo;
       if (rows.length === 0 && upTo.seq < page.head) {
         from = upTo.seq;
+        size.took(page.rows.length, monotonicNow() - begunAt);
+        await othersTurn();
+        if (isStopped) return false;
         continue;
       }
       if (rows.length === 0 && !isEmptyWanted) return false;
@@ -79,6 +92,7 @@ export function createFeedSender(options: FeedSenderOptions): FeedSender {
       store.keepCommits({ acknowledgedSeq: acknowledged.seq, names: names() });
       connection.send({ kind: "rows", after: sentSeq, upTo, head: page.head, rows });
       sentSeq = upTo.seq;
+      size.took(page.rows.length, monotonicNow() - begunAt);
       return upTo.seq < page.head;
     }
   }
@@ -101,13 +115,18 @@ export function createFeedSender(options: FeedSenderOptions): FeedSender {
     try {
       do {
         isAgain = false;
-        while (inFlight.length < MOST_IN_FLIGHT && (await sendPage()) && !isStopped);
+        while (inFlight.length < MOST_IN_FLIGHT && (await sendPage()) && !isStopped) await othersTurn();
       } while (isAgain && !isStopped && inFlight.length < MOST_IN_FLIGHT);
     } catch (error) {
       if (!isStopped) options.failed(error);
     } finally {
       isReading = false;
     }
+  }
+
+  /** Whoever came meanwhile is served between two pages. */
+  function othersTurn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
   function pump(newHead: number): void {

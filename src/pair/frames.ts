@@ -75,6 +75,8 @@ export const HEADER_BYTES = 4;
 /** Four times what a page is cut at, so that a single large row fits too. */
 export const MAX_FRAME_BYTES = 1024 * 1024;
 const MAX_NAME = 128;
+// Of a farewell: it is logged, and shown by `pair status`.
+const MAX_DETAIL = 500;
 const MAX_FEEDS = 1_000;
 
 /**
@@ -126,7 +128,7 @@ export function parseFrame(text: Buffer): Frame | null | string {
     case "bye": {
       const { code, detail } = fields;
       return isName(code) && typeof detail === "string"
-        ? { kind: "bye", code, detail }
+        ? { kind: "bye", code, detail: detail.slice(0, MAX_DETAIL) }
         : "a farewell without a reason";
     }
     default:
@@ -151,12 +153,12 @@ const NOWHERE: Position = { feed: "", seq: 0, commit: "" };
 
 function beat(fields: Readonly<Record<string, unknown>>): Beat | null {
   const { number, at, heard = null, state = null } = fields;
-  if (!isPosition(number) || typeof at !== "number") return null;
-  const named = { kind: "beat", number, at, state: state as Json } as const;
+  if (!isPosition(number) || !Number.isFinite(at)) return null;
+  const named = { kind: "beat", number, at: at as number, state: state as Json } as const;
   if (heard === null) return { ...named, heard };
   const { number: of, agoMs } = heard as Readonly<Record<string, unknown>>;
-  if (!isPosition(of) || typeof agoMs !== "number") return null;
-  return { ...named, heard: { number: of, agoMs } };
+  if (!isPosition(of) || !Number.isFinite(agoMs)) return null;
+  return { ...named, heard: { number: of, agoMs: agoMs as number } };
 }
 
 function rows(fields: Readonly<Record<string, unknown>>): RowsFrame | string {

@@ -1,11 +1,12 @@
 // The first node's side of joining: waits at a port for whoever knows the code, hands over what the other node needs, and
 // writes its own part once the other one has written its. One use, a few wrong tries, some minutes.
 import { randomBytes, X509Certificate } from "node:crypto";
+import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
-import { hostPortText } from "../config/host-port.ts";
+import { hostAndPort, hostPortText } from "../config/host-port.ts";
 import { BellError } from "../errors.ts";
 import type { CertifiedKey } from "../keys/certificates.ts";
-import { PAIR_PORT } from "./addresses.ts";
+import { linkAddress, PAIR_PORT } from "./addresses.ts";
 import { issueNodeCertificate, makeDoorCertificate, requestedKey } from "./authority.ts";
 import { forgottenText } from "./forgotten.ts";
 import { encodeInvitation, fingerprintOf, isSame, proofOf, SECRET_BYTES } from "./invitation.ts";
@@ -75,7 +76,8 @@ export const MOST_WRONG = 5;
 const HELLO_MS = 10_000;
 // The other node's administrator reads what is to be written: milliseconds.
 const ANSWER_MS = 900_000;
-const MOST_CONNECTIONS = 8;
+// Beyond that the oldest goes: the right node needs milliseconds to prove itself, and whoever only waits is not it.
+const MOST_CONNECTIONS = 64;
 
 /**
  * Opens an invitation.
@@ -101,7 +103,13 @@ export async function openInvitation(options: InvitationOptions): Promise<OpenIn
       meet(socket).catch((error: unknown) => end({ kind: "failed", error }));
     },
   );
-  server.maxConnections = MOST_CONNECTIONS;
+  const knocking = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    knocking.add(socket);
+    socket.once("close", () => knocking.delete(socket));
+    const [oldest] = knocking;
+    if (knocking.size > MOST_CONNECTIONS) oldest?.destroy();
+  });
   server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
   await listening(server, options.listen);
   const bound = server.address();
@@ -208,6 +216,9 @@ function refusalOf(hello: Hello, { node, version, forgotten }: InvitationOptions
   if (forgotten?.name === hello.node) {
     return { code: "pair_forgotten", detail: forgottenText(node, hello.node, forgotten.database) };
   }
+  if (hello.address !== null && hostAndPort(hello.address) === null) {
+    return { code: "pair_refused", detail: "What it says of its address is no host and port." };
+  }
   const versions = compareVersions(version, hello.version);
   return versions === null || versions.joins ? null : { code: "pair_versions", detail: versions.text };
 }
@@ -220,8 +231,10 @@ function damaged() {
 async function whereIs(hello: Hello, from: string, options: InvitationOptions): Promise<string> {
   const said = options.peer ?? hello.address;
   if (said !== null) return said;
-  const host = (await options.resolves(hello.node)) ? hello.node : from.replace(/^::ffff:/, "");
-  return hostPortText({ host, port: PAIR_PORT });
+  // A name of digits is looked up as an address, and is none that the configuration takes.
+  const named = linkAddress(hello.node);
+  const isFound = named !== null && (await options.resolves(named.host));
+  return hostPortText({ host: isFound ? named.host : from.replace(/^::ffff:/, ""), port: PAIR_PORT });
 }
 
 async function listening(

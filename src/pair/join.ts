@@ -26,6 +26,8 @@ export interface Joining {
   readonly parcel: Parcel;
   /** This node's key of the link, made here; it never leaves this node. PEM. */
   readonly key: string;
+  /** Whether the first node is on this very machine. */
+  readonly isOwnMachine: boolean;
   /**
    * Tells the first node that all is written here.
    * @throws BellError `pair_refused` if it does not confirm that it has written its own part
@@ -62,6 +64,7 @@ export async function askToJoin(options: JoinOptions): Promise<Joining> {
   const request = await makeRequest(node, key);
   const socket = await reach(invitation, timeoutMs);
   const channel = createChannel(socket, PARCEL_BYTES);
+  const isOwnMachine = socket.remoteAddress !== undefined && socket.remoteAddress === socket.localAddress;
   const words = { version, node, address, certificates, request };
   const proof = proofOf(invitation, provenWords(words)).toString("base64url");
   channel.send({ kind: "hello", ...words, proof });
@@ -71,6 +74,7 @@ export async function askToJoin(options: JoinOptions): Promise<Joining> {
     return {
       parcel,
       key,
+      isOwnMachine,
       async written() {
         channel.send({ kind: "written" });
         const settled = fromFirst(await channel.receive(timeoutMs));

@@ -1,6 +1,7 @@
 // What of a configuration both nodes share and what is each node's own: the second node's file, made from the first one's
 // and its own, and the section `pair` of both. Pure.
 import { isLoopbackAddress, isWildcardAddress } from "../config/addresses.ts";
+import { isDelivered } from "../config/delivered.ts";
 import { hostAndPort } from "../config/host-port.ts";
 import { type Edit, editConfiguration, type KeyPath, plainConfiguration, valueAt } from "./config-edit.ts";
 import type { LinkFiles } from "./link-files.ts";
@@ -23,8 +24,6 @@ export interface JoinedConfig {
   readonly own: readonly string[];
 }
 
-// Marks the delivered file, whose values are examples: nobody's configuration.
-const EXAMPLE = { url: "https://push.corp.example", app: "com.example.mail", key: "ABC123DEFG" };
 const ABOVE_PAIR = "The other node of the pair, written when the two were joined.";
 
 const LISTENERS = ["registration", "exchange", "admin"] as const;
@@ -82,7 +81,7 @@ export function joinedConfig(
 ): JoinedConfig {
   const shared = plainConfiguration(theirs, "The first node's configuration");
   const found = existing === null ? {} : plainConfiguration(existing, file);
-  const mine = isExample(found) ? {} : found;
+  const mine = isDelivered(found) ? {} : found;
   const edits: Edit[] = [];
   const keep = (path: KeyPath) => {
     const value = valueAt(mine, path);
@@ -123,18 +122,4 @@ function isEverywhere(address: string): boolean {
 
 function spoken(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** Whether it is the delivered file with its examples. */
-export function isExample(plain: Readonly<Record<string, unknown>>): boolean {
-  const [app] = Array.isArray(plain.apps) ? (plain.apps as unknown[]) : [];
-  const { id, apns } = (app ?? {}) as {
-    readonly id?: unknown;
-    readonly apns?: { readonly key?: { readonly key_id?: unknown } };
-  };
-  return (
-    valueAt(plain, ["public", "registration_url"]) === EXAMPLE.url &&
-    id === EXAMPLE.app &&
-    apns?.key?.key_id === EXAMPLE.key
-  );
 }

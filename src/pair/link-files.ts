@@ -37,13 +37,19 @@ function filesIn(directory: string): LinkFiles {
 }
 
 /**
- * The pair's authority as this node has it, or null if it has none.
+ * The pair's authority as this node has it, or null if it has none. Half of one where no certificate was written yet is
+ * what a joining that was broken off has left: none.
  * @throws BellError `pair_authority` if there is half of it, or it cannot be read
  */
-export function readAuthority({ ca, caKey }: Pick<LinkFiles, "ca" | "caKey">): CertifiedKey | null {
+export function readAuthority({
+  ca,
+  caKey,
+  certificate,
+}: Pick<LinkFiles, "ca" | "caKey" | "certificate">): CertifiedKey | null {
   const [hasCertificate, hasKey] = [existsSync(ca), existsSync(caKey)];
   if (!hasCertificate && !hasKey) return null;
   if (!hasCertificate || !hasKey) {
+    if (!existsSync(certificate)) return null;
     const [there, missing] = hasCertificate ? [ca, caKey] : [caKey, ca];
     throw new BellError("pair_authority", `There is ${there} but no ${missing}.`);
   }

@@ -61,7 +61,8 @@ export interface LinkOptions {
 export interface Link {
   /** Listens and begins to dial. Throws BellError listen_in_use or listen_failed. */
   start(): Promise<{ readonly port: number }>;
-  stop(): Promise<void>;
+  /** @param why said to the peer; by default that the node stops */
+  stop(why?: { readonly code: string; readonly detail: string }): Promise<void>;
   readonly state: LinkState;
   /** How far the peer's clock is ahead, milliseconds; null while unknown. */
   readonly skewMs: number | null;
@@ -173,7 +174,8 @@ export function createLink(options: LinkOptions): Link {
       set({ kind: "down", why: ending.code, detail: ending.detail });
       // At once, to see whether the peer's process is gone; but not again and again where each connection ends at once.
       failures = monotonicNow() - connection.openedAt > STEADY_MS ? 0 : failures + 1;
-      dialSoon(ending.code === "rejected" ? REJECTED_WAIT_MS : waitMs());
+      const isHopeless = ending.code === "rejected" || ending.code === "garbled";
+      dialSoon(isHopeless ? REJECTED_WAIT_MS : waitMs());
     },
   };
 
@@ -268,7 +270,7 @@ export function createLink(options: LinkOptions): Link {
       return { port: typeof bound === "object" && bound !== null ? bound.port : port };
     },
 
-    async stop() {
+    async stop(why = { code: "stopping", detail: "The node stops." }) {
       isStopped = true;
       if (dialTimer !== null) clearTimeout(dialTimer);
       dialTimer = null;
@@ -280,8 +282,8 @@ export function createLink(options: LinkOptions): Link {
         else closing.close(() => resolve());
       });
       for (const socket of shaking) socket.destroy();
-      for (const connection of [...strangers]) connection.close("stopping", "The node stops.");
-      current?.close("stopping", "The node stops.");
+      for (const connection of [...strangers]) connection.close(why.code, why.detail);
+      current?.close(why.code, why.detail);
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, STOP_MS))]);
     },
 

@@ -11,10 +11,10 @@ import { createLink, type Link, type LinkUser } from "./link.ts";
 import { createPairedStore } from "./paired-store.ts";
 import { createReplicator } from "./replicator.ts";
 import { pairStatus } from "./report.ts";
-import { readBeat } from "./role-beat.ts";
+import { readBeat, readCovers } from "./role-beat.ts";
 import { createRoleClock } from "./role-clock.ts";
 import { createRoleOwner, type RoleOwner } from "./role-owner.ts";
-import { presentPeer } from "./role-rules.ts";
+import { mayBeSeeded, presentPeer } from "./role-rules.ts";
 import type { PairAlarm, PairStatus } from "./status.ts";
 import type { Peer, RoleState, Seeding, Standing, Wish, WishResult } from "./types.ts";
 import { ALARM_LINES, ROLE_LINES } from "./words.ts";
@@ -51,6 +51,10 @@ export interface PairNode {
   standing(): Standing;
   /** Whether this node has every row that the other one had, so that it may say that a subscription has ended. */
   mayEnd(): boolean;
+  /** The last position of this node's feed that is on every node that there is; 0 while the other one is away. */
+  onAllNodesSeq(): number;
+  /** Whether the other node may have answered for rows that this one does not have. */
+  mayLackRows(): boolean;
   /** Commits fail from now on, or work again. */
   commitsFail(fail: boolean): void;
   /** The database came out of a backup. Before `start`. */
@@ -63,6 +67,12 @@ export interface PairNode {
   status(): PairStatus;
 }
 
+// The other node's last word of this one, in its log.
+const FORGOTTEN = {
+  code: "forgotten",
+  detail:
+    "It was told to forget this node and goes on as a single one. If that was right, stop the service here: otherwise both ring.",
+};
 // As far as an administrator should know of it, milliseconds; as in skew.ts.
 const SKEW_MS = 2_000;
 // Nothing is answered, rung or said to be the active node before the start.
@@ -89,6 +99,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
   let link: Link | null = null;
   let linked: Connection | null = null;
   let isCaughtUp = false;
+  let isCovered = false;
   let isRestored = false;
   let takeovers = 0;
   let isFileBad = false;
@@ -106,6 +117,8 @@ export function createPairNode(options: PairNodeOptions): PairNode {
         isCaughtUp = true;
         reviewSeeding();
       },
+      // Said at once: from now on this node answers for rows that the other one may not have.
+      waiting: () => link?.beat(),
       newFeed() {
         if (owner?.state.seeding === "seeded") owner.input({ kind: "seeding", seeding: "reseeding" });
       },
@@ -118,8 +131,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
   /** Rows can be relied on once everything is here that the other node had, if it had anything. */
   function reviewSeeding(): void {
     if (owner === null || owner.state.seeding === "seeded" || linked === null || !isCaughtUp) return;
-    const theirs = owner.state.peer?.beat.seeding;
-    if (theirs === undefined || theirs === "unseeded") return;
+    if (!mayBeSeeded(owner.state)) return;
     log.info({ peer: peerName }, "This node has every row of the other one.");
     owner.input({ kind: "seeding", seeding: "seeded" });
   }
@@ -130,6 +142,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
     up(connection) {
       linked = connection;
       isCaughtUp = false;
+      isCovered = readCovers(connection.hello.state);
       const peer = peerOf(connection.hello);
       if (peer === null) {
         connection.close("incompatible", "What it says of its role is not understood.");
@@ -154,8 +167,12 @@ export function createPairNode(options: PairNodeOptions): PairNode {
 
     frame(connection, frame) {
       owner?.input({ kind: "heard", beat: frame.kind === "beat" ? readBeat(frame.state) : null });
-      if (frame.kind === "beat") reviewSeeding();
-      else replicator.frame(connection, frame);
+      if (frame.kind !== "beat") {
+        replicator.frame(connection, frame);
+        return;
+      }
+      isCovered = readCovers(frame.state);
+      reviewSeeding();
     },
 
     changed(state) {
@@ -211,7 +228,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       forgotten() {
         void save({ forgotten: peerName });
         replicator.stop();
-        ending = link?.stop() ?? ending;
+        ending = link?.stop(FORGOTTEN) ?? ending;
         link = null;
       },
     });
@@ -225,7 +242,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       peer: config.peer,
       identity,
       user,
-      state: () => ({ ...(owner?.beat() ?? {}) }),
+      state: () => ({ ...(owner?.beat() ?? {}), covers: replicator.status.isProtected }),
       log,
       now,
       monotonicNow,
@@ -266,6 +283,16 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       const { role, serving, alone } = owner.standing();
       if (!owner.state.paired) return true;
       return role === "active" && serving && !alone && linked !== null && isCaughtUp;
+    },
+
+    onAllNodesSeq() {
+      if (!isPaired()) return store.committedSeq();
+      return linked !== null && isCaughtUp ? replicator.status.acknowledgedSeq : 0;
+    },
+
+    mayLackRows() {
+      if (owner === null || !owner.state.paired) return false;
+      return linked === null || !isCaughtUp || !isCovered || owner.standing().alone;
     },
 
     commitsFail(fail) {

@@ -27,7 +27,7 @@ export async function renewPairCertificate(
   if (!existsSync(caKey)) return null;
   const [certificate, key] = [readFileSync(files.certificate, "utf8"), readFileSync(files.key, "utf8")];
   if (!isRenewalDue(certificate, now)) return null;
-  const authority = readAuthority({ ca: files.ca, caKey });
+  const authority = readAuthority({ ...files, caKey });
   if (authority === null) return null;
   const publicKey = createPublicKey(key).export({ format: "pem", type: "spki" }).toString();
   const renewed = await issueNodeCertificate(authority, node, publicKey, now);
@@ -38,7 +38,8 @@ export async function renewPairCertificate(
 }
 
 export interface PairRenewalOptions {
-  readonly files: PairFiles;
+  /** Where they are at the moment: a reload may name others. */
+  readonly files: () => PairFiles;
   readonly node: string;
   /** Hands a new certificate to the link. */
   readonly renewed: (identity: LinkIdentity) => void;
@@ -53,27 +54,35 @@ export interface PairRenewal {
   stop(): Promise<void>;
 }
 
-// It is due for a month: an hour more does not matter, and the clock may have been set.
-const EVERY_MS = 3_600_000;
+// It is due for a month, so that a minute does not matter; but one that was made while the clock was wrong keeps the
+// link down until it is replaced.
+const EVERY_MS = 60_000;
+// A failure that goes on is told once in so many tries: an hour.
+const TRIES_PER_LINE = 60;
 
-/** Looks at the certificate at the start and every hour. */
+/** Looks at the certificate at the start and every minute. */
 export function createPairRenewal(options: PairRenewalOptions): PairRenewal {
-  const { files, node, renewed, log, now, everyMs = EVERY_MS } = options;
+  const { node, renewed, log, now, everyMs = EVERY_MS } = options;
   let timer: ReturnType<typeof setInterval> | null = null;
   let looking: Promise<void> = Promise.resolve();
   let isStopped = false;
+  let failures = 0;
 
   async function look(): Promise<void> {
+    const files = options.files();
     try {
       const identity = await renewPairCertificate(files, node, now());
+      failures = 0;
       if (identity === null || isStopped) return;
       renewed(identity);
       log.info({ file: files.certificate }, "The certificate of the pair's link was renewed.");
     } catch (error) {
+      failures += 1;
+      if (failures % TRIES_PER_LINE !== 1) return;
       const fields = { file: files.certificate, ...(isBellError(error) ? { code: error.code } : {}) };
       log.error(
         { ...fields, reason: String(error) },
-        "The certificate of the pair's link is due and cannot be renewed; it is tried again within the hour.",
+        "The certificate of the pair's link is due and cannot be renewed; it is tried again every minute.",
       );
     }
   }

@@ -54,6 +54,8 @@ export interface ReplicatorStatus {
   readonly isProtected: boolean;
   /** Positions of this node's feed that the peer has not acknowledged: about as many rows. */
   readonly lagRows: number;
+  /** The last position of this node's feed that the peer has. */
+  readonly acknowledgedSeq: number;
   /** Positions of the peer's feed that this node has not merged; null without a connection. */
   readonly behindRows: number | null;
   /** Everything that the peer had when they met last is merged. */
@@ -145,6 +147,7 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
       earlier: sentNames,
       echoes,
       limits,
+      monotonicNow,
       failed: (error) => connection.close("unreadable", `Rows cannot be read: ${String(error)}`),
     });
     const known = greeting.cursor?.feed === hello.position.feed ? greeting.cursor.seq : 0;
@@ -153,6 +156,7 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
       connection,
       from: known,
       head: hello.position.seq,
+      monotonicNow,
       caughtUp: () => {
         isCaughtUp = true;
         events.caughtUp?.();
@@ -256,6 +260,7 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
       const committed = store.committedSeq();
       const acknowledged = book.acknowledgedSeq;
       return {
+        acknowledgedSeq: acknowledged,
         isWaiting: book.isWaiting,
         isProtected: book.isProtected,
         lagRows: Math.max(0, committed - acknowledged) - echoes.count(acknowledged, committed),

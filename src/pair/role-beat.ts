@@ -21,6 +21,11 @@ const REASONS: Readonly<Record<ActiveReason | PassiveReason, true>> = {
 };
 const SEEDING: Readonly<Record<Seeding, true>> = { unseeded: true, reseeding: true, seeded: true };
 
+// More than a pair can ever count up to, and room above it: what a node makes of it must still be read back.
+const MOST_EPOCH = 2 ** 48;
+// Three hundred years: what is reckoned from it must stay a date. Milliseconds.
+const LONGEST_MS = 1e13;
+
 /** A count or a duration: not negative, and exact. */
 function isAmount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
@@ -48,11 +53,31 @@ export function readBeat(value: unknown): Beat | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const fields = value as Readonly<Record<string, unknown>>;
   const { epoch, role, forMs, seeding, ready, wants = false, mark, heardMark } = fields;
-  if (!isAmount(epoch) || !isAmount(mark) || !isAmount(heardMark)) return null;
+  if (!isAmount(epoch) || epoch > MOST_EPOCH || !isAmount(mark) || !isAmount(heardMark)) return null;
   if (typeof forMs !== "number" || !(forMs >= 0)) return null;
   if (role !== "active" && role !== "passive") return null;
   if (!isOneOf(SEEDING, seeding) || typeof ready !== "boolean" || typeof wants !== "boolean") return null;
   const why = roleReason(fields.why);
   const yielding = role === "active" ? handoverReason(fields.yielding) : null;
-  return { epoch, role, why, forMs, seeding, ready, yielding, wants, mark, heardMark };
+  return {
+    epoch,
+    role,
+    why,
+    forMs: Math.min(forMs, LONGEST_MS),
+    seeding,
+    ready,
+    yielding,
+    wants,
+    mark,
+    heardMark,
+  };
+}
+
+/**
+ * Whether the peer says, beside its beat, that every row it has answered for is here.
+ * @returns true of a version that does not say: then what was exchanged since the link came up has to do
+ */
+export function readCovers(state: unknown): boolean {
+  if (typeof state !== "object" || state === null) return true;
+  return (state as { readonly covers?: unknown }).covers !== false;
 }

@@ -87,8 +87,7 @@ export function takeoverReason(state: RoleState): ActiveReason | null {
   const peer = presentPeer(state);
   if (peer !== null) {
     if (peer.beat.role === "active") return peer.beat.yielding;
-    const waited = state.now - (state.leaderlessSince ?? state.now) >= state.takeoverAfterMs;
-    return !peer.beat.ready || waited || outranks(state, contender(peer)) ? "elected" : null;
+    return !peer.beat.ready || hasWaited(state) || outranks(state, contender(peer)) ? "elected" : null;
   }
   // At the start a refusal only says that the peer is not up yet, as when both hosts boot: that is waited for.
   if (state.link === "closed" && state.refused && state.wasLinked) return "peer_gone";
@@ -96,10 +95,33 @@ export function takeoverReason(state: RoleState): ActiveReason | null {
   return state.heardAt === null ? "peer_absent" : "peer_silent";
 }
 
+/** Both have been seen to be passive for so long that who goes first no longer matters. */
+function hasWaited(state: RoleState): boolean {
+  return state.now - (state.leaderlessSince ?? state.now) >= state.takeoverAfterMs;
+}
+
+/** Whether the peer could be the active node instead of this one. */
+function couldLead({ beat }: Peer): boolean {
+  return beat.ready && beat.seeding === "seeded";
+}
+
+/**
+ * Whether a node that has merged every row of its peer may count as seeded: not while the peer could be active and is
+ * not. So the one that is said to be the first is the first to be active, and one that was restored has yielded.
+ */
+export function mayBeSeeded(state: RoleState): boolean {
+  const peer = presentPeer(state);
+  if (peer === null || peer.beat.seeding === "unseeded") return false;
+  if (peer.beat.role === "active" || !couldLead(peer)) return true;
+  // Offered it, and the peer did not take it.
+  if (state.role === "active") return state.now < state.handoverNotBefore;
+  return hasWaited(state);
+}
+
 /** Whether an active node could hand over to its peer now. */
 export function canBeTaken(state: RoleState): boolean {
-  const beat = presentPeer(state)?.beat;
-  return state.doubt === null && beat?.role === "passive" && beat.ready && beat.seeding === "seeded";
+  const peer = presentPeer(state);
+  return state.doubt === null && peer?.beat.role === "passive" && couldLead(peer);
 }
 
 /** For how long in total a hand-over is tried, milliseconds. */

@@ -150,11 +150,15 @@ function take(draft: Draft, input: RoleInput, outputs: RoleOutput[]): void {
 function hear(draft: Draft, beat: Beat | null, outputs: RoleOutput[]): void {
   draft.heardAt = draft.now;
   if (beat === null || draft.peer === null) return;
+  // What could be active now could not before: it is waited for anew.
+  if (beat.seeding !== draft.peer.beat.seeding) draft.leaderlessSince = null;
   draft.peer = { ...draft.peer, beat };
   if (beat.role === "passive") return;
   const last = draft.lastTakeover;
-  if (last?.epoch !== beat.epoch || last.by !== draft.peer.name) {
-    const at = draft.now - beat.forMs;
+  const at = draft.now - beat.forMs;
+  const isKnown = last?.epoch === beat.epoch && last.by === draft.peer.name;
+  // After a partition the peer's may be from long before this node's own.
+  if (!isKnown && (last === null || at > last.at)) {
     draft.lastTakeover = { by: draft.peer.name, epoch: beat.epoch, why: beat.why, at };
   }
   if (draft.role === "active" && outranks(contender(draft.peer), draft)) {

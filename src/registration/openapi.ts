@@ -51,6 +51,7 @@ const SCHEMAS = {
 const ANYWHERE: readonly ProblemCode[] = ["body_too_large", "internal"];
 const WITH_SECRET: readonly ProblemCode[] = [
   "unauthorized",
+  "not_known_yet",
   "invalid_field",
   "rate_limited",
   "store_unavailable",

@@ -8,6 +8,7 @@ import { jsonResponse } from "./answer.ts";
 export type ProblemCode =
   | "malformed"
   | "unauthorized"
+  | "not_known_yet"
   | "not_found"
   | "method_not_allowed"
   | "stale_revision"
@@ -65,6 +66,9 @@ export const UNAUTHORIZED: Problem = {
   code: "unauthorized",
   headers: { "WWW-Authenticate": 'Bearer realm="inboxbell"' },
 };
+
+/** Instead of it, from a node that may lack the registration, or a newer secret of it: another node has the answer. */
+export const NOT_KNOWN_YET: Problem = { code: "not_known_yet", headers: { "Retry-After": "5" } };
 
 /** `Retry-After` in whole seconds (RFC 9110 section 10.2.3), at least one. */
 export function rateLimited(waitMs: number): Problem {

@@ -10,7 +10,7 @@ import type { RegistrationState, Store } from "../store/types.ts";
 import { type DurabilityNote, emptyResponse, jsonResponse, noteDurability } from "./answer.ts";
 import { bearerToken, hashSecret, isEnrolled, sameHash } from "./credentials.ts";
 import { decideDelete, decidePut, decideRing } from "./decide.ts";
-import { type Problem, problemResponse, rateLimited, UNAUTHORIZED } from "./problem.ts";
+import { NOT_KNOWN_YET, type Problem, problemResponse, rateLimited, UNAUTHORIZED } from "./problem.ts";
 import type { RegistrationRequest } from "./schema.ts";
 import { getAnswer, putAnswer } from "./view.ts";
 import { readWish } from "./wish.ts";
@@ -23,6 +23,8 @@ export interface ServiceDeps {
   readonly log: Logger;
   /** Wall time, epoch milliseconds. */
   readonly now: () => number;
+  /** Whether another node may have registered phones that this one does not know yet. */
+  readonly mayLackRows?: () => boolean;
 }
 
 /** The four requests on one registration. `id` is a UUID in lower case. */
@@ -63,11 +65,17 @@ export function createService(deps: ServiceDeps): Service {
     return waitMs > 0 ? problemResponse(rateLimited(waitMs)) : null;
   }
 
-  function unauthorized(request: HttpRequest, id: string): Response {
+  /**
+   * What somebody without a credential that fits is told: the same for every id, known or not.
+   * @param mayKnowElsewhere another node may know the id, or a newer secret of it
+   */
+  function unauthorized(request: HttpRequest, id: string, mayKnowElsewhere = false): Response {
     const at = request.receivedAtMs;
     const waitMs = Math.max(wrongPerId.take(id, at), wrongPerAddress.take(request.remoteAddress, at));
-    const problem: Problem = waitMs > 0 ? rateLimited(waitMs) : UNAUTHORIZED;
+    const refused = mayKnowElsewhere ? NOT_KNOWN_YET : UNAUTHORIZED;
+    const problem: Problem = waitMs > 0 ? rateLimited(waitMs) : refused;
     log.debug({ ...lineOf(request, id), code: problem.code }, "Refused a credential.");
+    if (mayKnowElsewhere) return problemResponse(problem);
     // The phone is told nothing of the reason; an administrator whose apps have the wrong secret must hear of it.
     quiet.say("unauthorized", (suppressed) =>
       log.warn(
@@ -76,6 +84,12 @@ export function createService(deps: ServiceDeps): Service {
       ),
     );
     return problemResponse(problem);
+  }
+
+  /** Asked before rows are read, then after: what was missing then may have arrived since. */
+  function lookElsewhere(): () => boolean {
+    const before = deps.mayLackRows?.() === true;
+    return () => before || deps.mayLackRows?.() === true;
   }
 
   function lineOf(request: HttpRequest, id: string) {
@@ -113,6 +127,7 @@ export function createService(deps: ServiceDeps): Service {
         statusFrequencyMinutes: config.subscriptions.statusFrequencyMinutes,
       };
       const durable = noteDurability();
+      const mayKnowElsewhere = lookElsewhere();
       const outcome = await store.submit({
         onDurable: durable.onDurable,
         registrationId: id,
@@ -134,7 +149,7 @@ export function createService(deps: ServiceDeps): Service {
           log.debug({ ...lineOf(request, id), outcome: outcome.kind }, "A registration was renewed.");
           return jsonResponse(200, putAnswer(id, outcome.standing, config, keyring), durable.headers);
         case "unauthorized":
-          return unauthorized(request, id);
+          return unauthorized(request, id, mayKnowElsewhere());
         case "spent":
           return problemResponse({ code: "spent", headers: durable.headers });
         case "stale":
@@ -156,12 +171,13 @@ export function createService(deps: ServiceDeps): Service {
       const refused = tooMany(request, id, secretHash);
       if (refused !== null) return refused;
       const durable = noteDurability();
+      const mayKnowElsewhere = lookElsewhere();
       const found = await present(id, secretHash, durable);
       switch (found.kind) {
         case "spent":
           return problemResponse({ code: "spent" });
         case "unauthorized":
-          return unauthorized(request, id);
+          return unauthorized(request, id, mayKnowElsewhere());
         case "present":
           return jsonResponse(200, getAnswer(found.state, found.lastRing, config), durable.headers);
       }
@@ -174,6 +190,7 @@ export function createService(deps: ServiceDeps): Service {
       if (refused !== null) return refused;
       const at = now();
       const durable = noteDurability();
+      const mayKnowElsewhere = lookElsewhere();
       const outcome = await store.submit({
         onDurable: durable.onDurable,
         registrationId: id,
@@ -181,7 +198,7 @@ export function createService(deps: ServiceDeps): Service {
       });
       switch (outcome) {
         case "unauthorized":
-          return unauthorized(request, id);
+          return unauthorized(request, id, mayKnowElsewhere());
         case "deleted":
           log.info(lineOf(request, id), "A registration was deleted by its phone.");
           return emptyResponse(204, durable.headers);
@@ -198,6 +215,7 @@ export function createService(deps: ServiceDeps): Service {
       // Looked at before, so that only its owner uses up a registration's allowance; decided again inside
       // the transaction.
       const durable = noteDurability();
+      const mayKnowElsewhere = lookElsewhere();
       const found = await present(id, secretHash, durable);
       if (found.kind === "present") {
         const waitMs = rings.take(id, request.receivedAtMs);
@@ -216,7 +234,7 @@ export function createService(deps: ServiceDeps): Service {
         case "spent":
           return problemResponse({ code: "spent" });
         case "unauthorized":
-          return unauthorized(request, id);
+          return unauthorized(request, id, mayKnowElsewhere());
         case "owed":
           return jsonResponse(202, { id, reason: "test" }, durable.headers);
       }

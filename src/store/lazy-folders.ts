@@ -7,6 +7,8 @@ export interface LazyFolders {
   note(registrationId: string, folder: Folder): void;
   /** The newer of what is stored and what is kept. */
   newest(registrationId: string, stored: Folder): Folder;
+  /** Whether this folder is kept. */
+  has(registrationId: string, name: string): boolean;
   /** Drops one folder, or all of a registration: it was written or is gone. */
   forget(registrationId: string, name?: string): void;
   /** Takes up to `limit` kept folders out, to be written now. */
@@ -26,6 +28,7 @@ export function createLazyFolders(): LazyFolders {
     newest(registrationId, stored) {
       return kept.get(key(registrationId, stored.name))?.folder ?? stored;
     },
+    has: (registrationId, name) => kept.has(key(registrationId, name)),
     forget(registrationId, name) {
       if (name !== undefined) {
         kept.delete(key(registrationId, name));

@@ -117,8 +117,9 @@ function num(row: RawRow, column: string): number {
 function pick(mine: RawRow, theirs: RawRow, columns: readonly string[]): RawRow {
   const order = compare(theirs, mine, columns);
   if (order !== 0) return order > 0 ? theirs : mine;
-  // Two nodes' clocks gave the same version: any order will do that both nodes find.
-  return isSame(mine, theirs) || textOf(mine) >= textOf(theirs) ? mine : theirs;
+  // Two nodes' clocks gave the same version, or one node's row has come by way of an older version of the other: any
+  // order will do that both nodes find, in which a value goes before none, and so before a column that was not known.
+  return isSame(mine, theirs) || compareText(mine, theirs) >= 0 ? mine : theirs;
 }
 
 function compare(a: RawRow, b: RawRow, columns: readonly string[]): number {
@@ -129,10 +130,17 @@ function compare(a: RawRow, b: RawRow, columns: readonly string[]): number {
   return 0;
 }
 
-function textOf(row: RawRow): string {
-  const cells = Object.keys(row)
-    .filter((column) => column !== "seq")
-    .sort()
-    .map((column) => row[column] ?? null);
-  return JSON.stringify(cells.map((cell) => (Buffer.isBuffer(cell) ? cell.toString("hex") : cell)));
+function compareText(a: RawRow, b: RawRow): number {
+  for (const column of [...new Set([...Object.keys(a), ...Object.keys(b)])].sort()) {
+    if (column === "seq") continue;
+    const [left, right] = [textOf(a[column]), textOf(b[column])];
+    if (left !== right) return left > right ? 1 : -1;
+  }
+  return 0;
+}
+
+/** Empty for no value. */
+function textOf(cell: Cell | undefined): string {
+  if (cell === null || cell === undefined) return "";
+  return JSON.stringify(Buffer.isBuffer(cell) ? cell.toString("hex") : cell);
 }

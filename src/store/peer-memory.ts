@@ -31,7 +31,7 @@ export function createPeerMemory(db: Database.Database): PeerMemory {
     },
     note({ feed, seq, commit }) {
       set.run("peer", JSON.stringify({ feed, seq, commit, schema }));
-      noteFeed(db, feed);
+      if (!feeds().includes(feed)) noteFeed(db, feed);
     },
   };
 }

@@ -36,7 +36,7 @@ export interface MergedRows {
 
 interface Statements {
   readonly columns: readonly { readonly name: string; readonly missing: Cell }[];
-  readonly after: Database.Statement;
+  readonly between: Database.Statement;
   readonly one: Database.Statement;
   readonly put: Database.Statement;
 }
@@ -57,6 +57,13 @@ export function createReplica(parts: ReplicaParts): Replica {
   const dropChildren = ["folder", "owed", "delivery", "due"].map((table) =>
     db.prepare(`DELETE FROM ${table} WHERE registration = ?`),
   );
+  // Where a page ends. Found in the indices alone, so that each row is read once, and none for nothing.
+  const positions = REPLICATED.map((table) => `SELECT seq FROM ${table} WHERE seq > @after`).join(
+    " UNION ALL ",
+  );
+  const lastOf = db
+    .prepare(`SELECT max(seq) FROM (SELECT seq FROM (${positions}) ORDER BY seq LIMIT @limit)`)
+    .pluck();
   const peer = createPeerMemory(db);
   const buried = db.prepare("SELECT 1 FROM registration WHERE id = ? AND deleted_at IS NOT NULL").pluck();
 
@@ -78,6 +85,11 @@ export function createReplica(parts: ReplicaParts): Replica {
     if (table === "folder" && typeof row.name === "string") writeLazy(id, row.name);
     const mine = one.get(...key) as RawRow | undefined;
     const merged = mine === undefined ? row : mergeRows(table, mine, row);
+    // Who sends the registration does not know, or no longer knows, that it was deleted: it is told again.
+    if (table === "registration" && mine !== undefined && isSet(mine.deleted_at) && !isSet(row.deleted_at)) {
+      rows.tellAgain(id);
+      return null;
+    }
     if (mine !== undefined && (merged === mine || isSame(merged, mine))) return null;
     if (table === "folder" && isHeardLater(mine, merged)) {
       const serverMac = Buffer.isBuffer(merged.server_mac) ? merged.server_mac : null;
@@ -96,6 +108,7 @@ export function createReplica(parts: ReplicaParts): Replica {
   }
 
   function writeLazy(id: Buffer, name: string): void {
+    if (lazy.size === 0 || !lazy.has(idText(id), name)) return;
     const stored = rows.folders(id).find((folder) => folder.name === name);
     if (stored === undefined) return;
     const newest = lazy.newest(idText(id), stored);
@@ -106,10 +119,12 @@ export function createReplica(parts: ReplicaParts): Replica {
 
   return {
     rowsAfter(after, limit) {
+      const last = lastOf.get({ after, limit }) as number | null;
+      if (last === null) return [];
       const found = REPLICATED.flatMap((table) =>
-        (of(table).after.all(after, limit) as RawRow[]).map((row) => ({ table, row, seq: Number(row.seq) })),
+        (of(table).between.all(after, last) as RawRow[]).map((row) => ({ table, row, seq: Number(row.seq) })),
       );
-      return found.sort((a, b) => a.seq - b.seq).slice(0, limit);
+      return found.sort((a, b) => a.seq - b.seq);
     },
 
     merge(theirs, upTo) {
@@ -118,7 +133,8 @@ export function createReplica(parts: ReplicaParts): Replica {
       const heard: HeardFolder[] = [];
       for (const each of theirs) {
         const id = mergeOne(each, verbatim, heard);
-        if (id !== null) touched.set(id.toString("hex"), id);
+        // Whether a ring is due does not depend on folders.
+        if (id !== null && each.table !== "folder") touched.set(id.toString("hex"), id);
       }
       if (upTo !== undefined) peer.note(upTo);
       const due = [...touched.values()].flatMap((id) => {
@@ -150,7 +166,11 @@ function isHeardLater(mine: RawRow | undefined, merged: RawRow): boolean {
 
 /** Deleted or idle: nothing is kept beside it. */
 function isOver(row: RawRow): boolean {
-  return (row.deleted_at ?? null) !== null || (row.idle_at ?? null) !== null;
+  return isSet(row.deleted_at) || isSet(row.idle_at);
+}
+
+function isSet(cell: Cell | undefined): boolean {
+  return (cell ?? null) !== null;
 }
 
 function prepare(db: Database.Database, table: Table): Statements {
@@ -163,7 +183,7 @@ function prepare(db: Database.Database, table: Table): Statements {
   const names = columns.map(({ name }) => name);
   return {
     columns,
-    after: db.prepare(`SELECT * FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`),
+    between: db.prepare(`SELECT * FROM ${table} WHERE seq > ? AND seq <= ? ORDER BY seq`),
     one: db.prepare(`SELECT * FROM ${table} WHERE ${KEYS[table].map((key) => `${key} = ?`).join(" AND ")}`),
     put: db.prepare(
       `INSERT OR REPLACE INTO ${table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`,

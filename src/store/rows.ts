@@ -58,6 +58,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
       subscription_mac, watermark_mac, last_heard_at, server_mac, failed_at, silent_at, asks, asked_at,
       folder_mac, folder_learnt, status_frequency, removed_revision, version, seq)
     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
+  const moveRegistration = get("UPDATE registration SET seq = ? WHERE id = ?");
   const removeFolder = get(`
     UPDATE folder SET removed_revision = ?, subscription_mac = NULL, watermark_mac = NULL, folder_mac = NULL,
       server_mac = NULL, version = ?, seq = ? WHERE registration = ? AND name = ?`);
@@ -171,6 +172,11 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         seq(),
       );
       for (const statement of deleteAll) statement.run(id);
+    },
+
+    /** Puts a registration's row to the end of this node's feed, as it is. */
+    tellAgain(id: Buffer): void {
+      moveRegistration.run(seq(), id);
     },
 
     writeFolder(id: Buffer, folder: Folder): void {

@@ -18,6 +18,7 @@ import type { Reserve } from "./reserve.ts";
 import { goOnAfterRestore, restoredAt } from "./restored.ts";
 import { createRingBook, type RingBook } from "./ring-book.ts";
 import { createRows, idBytes, type Rows } from "./rows.ts";
+import { createSpentRows, type SpentRows } from "./spent.ts";
 import { createSurvey, type Survey } from "./survey.ts";
 import type { Position } from "./types.ts";
 
@@ -38,6 +39,7 @@ export interface Session {
   readonly survey: Survey;
   readonly inspector: Inspector;
   readonly replica: Replica;
+  readonly spent: SpentRows;
   readonly marks: CommitMarks;
   readonly position: () => Position;
   /** When this database was last restored from a backup, epoch milliseconds, or null. */
@@ -157,6 +159,7 @@ export function openSession(
     ledger,
     book: createRingBook(rows, ledger, keyring, feed, restored),
     replica: createReplica({ db, rows, ledger, lazy, clock, seq: nextSeq }),
+    spent: createSpentRows(db),
     marks,
     position: () => ({ feed, seq, commit: marks.newest }),
     survey: createSurvey(db),

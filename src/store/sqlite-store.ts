@@ -330,6 +330,20 @@ export function createStore(options: StoreOptions): Store {
       return (await Promise.all(sweeps)).reduce<number>((sum, done) => sum + done, 0);
     },
 
+    async removeSpent(limit) {
+      let removed = 0;
+      for (let after: Buffer | null = null; ; ) {
+        const { ids, last } = opened().spent.find(after, limit);
+        if (ids.length > 0) {
+          removed += await inCommit(({ spent }) => ids.filter((id) => spent.remove(id, limit)).length);
+        }
+        if (last === null) return removed;
+        after = last;
+        // Whoever came meanwhile is served in between.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+
     async probe() {
       const started = performance.now();
       await inCommit(({ touch }) => touch());

@@ -3,6 +3,7 @@
 
 import type { Inspection, ListedPhone, ListPage } from "./inspect.ts";
 import type { RawRow, Table } from "./merge.ts";
+import type { SpentLimit } from "./spent.ts";
 
 export type Platform = "apns" | "fcm";
 export type FolderKind = "inbox" | "calendar" | "other";
@@ -335,6 +336,8 @@ export interface Store {
   walk(afterId: string | null, limit: number): Promise<readonly WalkedPhone[]>;
   /** Lets registrations fall idle that were not renewed for `idleMs`; returns how many. */
   sweep(now: number, idleMs: number): Promise<number>;
+  /** Removes for good what is left of deleted and idle registrations within these limits; returns how many. */
+  removeSpent(limit: SpentLimit): Promise<number>;
   position(): Promise<Position>;
   /** Rows written after this position of this node's feed, in order, at most `limit`. */
   rowsAfter(seq: number, limit: number): Promise<readonly ReplicaRow[]>;

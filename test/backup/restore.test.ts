@@ -6,6 +6,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { readWhole, writeBackup } from "../../src/backup/archive.ts";
 import { restoreBackup } from "../../src/backup/restore.ts";
+import { readPassphrase } from "../../src/cli/passphrase.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "../../src/keys/key-file.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { examineCopy } from "../../src/store/snapshot.ts";
@@ -185,4 +186,17 @@ test("a backup is never written over a file, and a failed one leaves nothing beh
   expect(await codeOf(Promise.resolve().then(write("new.backup", "short")))).toBe("backup_passphrase");
   expect(readFileSync(at("bell.backup")).equals(bytes)).toBe(true);
   expect(readdirSync(directory).filter((name) => /new|partial/.test(name))).toEqual([]);
+  // What a killed one left is for somebody to look at, and said in words.
+  writeFileSync(at("new.backup.partial"), "half");
+  await expect(write("new.backup", PASSPHRASE)()).rejects.toThrow(
+    /one was broken off. If none runs, remove it/,
+  );
 }, 30_000);
+
+test("a new backup's passphrase file has to be text: random bytes would all be read alike", async () => {
+  const file = at("random.passphrase");
+  writeFileSync(file, Buffer.alloc(40, 0xf1), { mode: 0o600 });
+  expect(await codeOf(readPassphrase(file, true))).toBe("secret_invalid");
+  // One that was taken before still opens its backup.
+  expect(await readPassphrase(file, false)).toHaveLength(40);
+});

@@ -18,6 +18,8 @@ export interface Scale {
   readonly outageMs: number;
   /** How long the appliance is left alone before its memory is read. */
   readonly restMs: number;
+  /** With which an empty node of a pair is filled. */
+  readonly filled: number;
   /** Times that a pair loses its active node, for each way of losing it. */
   readonly trials: number;
 }
@@ -31,6 +33,7 @@ const FULL: Scale = {
   ringRounds: 3,
   outageMs: 60_000,
   restMs: 15_000,
+  filled: 100_000,
   trials: 30,
 };
 
@@ -44,6 +47,7 @@ const QUICK: Scale = {
   ringRounds: 1,
   outageMs: 2_000,
   restMs: 1_500,
+  filled: 5_000,
   trials: 2,
 };
 
@@ -63,6 +67,7 @@ export const USAGE = `Usage: npm run bench [-- PART... OPTIONS]
 Parts: ${PARTS.join(", ")}; all of them if none is named.
   --quick          a short run that shows that everything works; its figures are no measurement
   --outage SECONDS how long the providers stay away in the outage part (60)
+  --fill COUNT     registrations with which the pair part fills an empty node (100000)
   --json           the result as JSON on standard output, progress on standard error
   --write          put the result into docs/benchmarks.md (all parts, not quick)
   --binary FILE    measure this binary instead of dist/inboxbell
@@ -76,6 +81,7 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
     options: {
       quick: { type: "boolean", default: false },
       outage: { type: "string" },
+      fill: { type: "string" },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       binary: { type: "string" },
@@ -94,7 +100,11 @@ export function readOptions(args: readonly string[]): BenchOptions | "help" {
   return {
     parts,
     quick: values.quick,
-    scale: values.outage === undefined ? base : { ...base, outageMs: seconds(values.outage) * 1000 },
+    scale: {
+      ...base,
+      ...(values.outage === undefined ? {} : { outageMs: seconds(values.outage) * 1000 }),
+      ...(values.fill === undefined ? {} : { filled: registrations(values.fill) }),
+    },
     json: values.json,
     write: values.write,
     binary: values.binary ?? null,
@@ -106,6 +116,14 @@ function seconds(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 3600) {
     throw new Error(`--outage ${text}: expected whole seconds from 1 to 3600.`);
+  }
+  return value;
+}
+
+function registrations(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1_000 || value > 2_000_000) {
+    throw new Error(`--fill ${text}: expected a number from 1000 to 2000000.`);
   }
   return value;
 }

@@ -1,9 +1,10 @@
 // How fast an empty node is filled, how fast one that was away catches up, and how long the active one pauses meanwhile.
 import { askNode } from "../../src/ops/control.ts";
 import { isPairStatus, PAIR_VERBS, type PairStatus } from "../../src/pair/status.ts";
-import { startAppliance } from "./appliance.ts";
-import { until } from "./processes.ts";
+import { type Appliance, startAppliance } from "./appliance.ts";
+import { memoryOf, until } from "./processes.ts";
 import type { House, Stage } from "./stage.ts";
+import { quantile } from "./statistics.ts";
 import type { Wrk } from "./wrk.ts";
 
 export interface Filling {
@@ -11,6 +12,11 @@ export interface Filling {
   readonly seconds: number;
   /** The longest time that the active node took to say that it lives, milliseconds. */
   readonly longestPauseMs: number;
+  /** The time within which 99 of 100 of those answers came, milliseconds. */
+  readonly p99Ms: number;
+  /** Resident memory at most, bytes: of the node that sends, and of the one that is filled. */
+  readonly sendingBytes: number;
+  readonly filledBytes: number;
 }
 
 // Between two questions whether the active node lives.
@@ -43,27 +49,32 @@ export async function isTogether(stage: Stage, names: readonly string[]): Promis
 export async function fill(
   stage: Stage,
   binary: string,
-  active: House,
+  active: Appliance,
   activeName: string,
   lacking: House,
   name: string,
-): Promise<{ readonly filling: Filling; readonly node: Awaited<ReturnType<typeof startAppliance>> }> {
-  const pause = watchPauses(active.adminUrl);
+): Promise<{ readonly filling: Filling; readonly node: Appliance }> {
+  const pause = watchPauses(active.house.adminUrl);
   const begunAt = performance.now();
   let rows = 0;
   let linkedAt = begunAt;
+  let sendingBytes = 0;
   const starting = startAppliance(binary, lacking);
   const look = async (): Promise<boolean> => {
     const status = await pairStatusOf(stage, activeName);
     if (status?.link?.up !== true) return false;
     if (rows === 0) linkedAt = performance.now();
+    sendingBytes = Math.max(sendingBytes, memoryOf(active.pid).rss);
     rows = Math.max(rows, status.lagRows);
     const other = await pairStatusOf(stage, name);
     return other?.here.seeding === "seeded" && other.behindRows === 0 && status.lagRows === 0;
   };
   await until(`${name} has every row`, LIMIT_MS, look, 20);
   const seconds = (performance.now() - linkedAt) / 1000;
-  return { filling: { rows, seconds, longestPauseMs: pause.stop() }, node: await starting };
+  const pauses = pause.stop();
+  const node = await starting;
+  const filledBytes = memoryOf(node.pid).peak;
+  return { filling: { rows, seconds, ...pauses, sendingBytes, filledBytes }, node };
 }
 
 /** So many notifications for the active node alone, which the other one then lacks. */
@@ -80,14 +91,14 @@ export async function getAhead(wrk: Wrk, url: string, phones: number, count: num
   });
 }
 
-function watchPauses(adminUrl: string): { stop(): number } {
-  let longestMs = 0;
+function watchPauses(adminUrl: string): { stop(): Pick<Filling, "longestPauseMs" | "p99Ms"> } {
+  const answersMs: number[] = [];
   let isStopped = false;
   const look = async (): Promise<void> => {
     while (!isStopped) {
       const askedAt = performance.now();
       await fetch(`${adminUrl}/livez`).then((answer) => answer.text());
-      longestMs = Math.max(longestMs, performance.now() - askedAt);
+      answersMs.push(performance.now() - askedAt);
       await Bun.sleep(LOOK_EVERY_MS);
     }
   };
@@ -95,7 +106,7 @@ function watchPauses(adminUrl: string): { stop(): number } {
   return {
     stop() {
       isStopped = true;
-      return longestMs;
+      return { longestPauseMs: quantile(answersMs, 1), p99Ms: quantile(answersMs, 0.99) };
     },
   };
 }

@@ -36,6 +36,14 @@ export function spawnOn(core: number, command: readonly string[], options: Spawn
   return child;
 }
 
+/** The core of a pair's other node where it has one of its own: the load's, unless there is a third. */
+export const OTHER_NODE_CORE = navigator.hardwareConcurrency > 2 ? 2 : LOAD_CORE;
+
+/** Moves a running program to a core, with all its threads. */
+export function moveTo(core: number, pid: number): void {
+  Bun.spawnSync(["taskset", "-acp", String(core), String(pid)]);
+}
+
 /** Runs a program to its end and returns its standard output. Throws with its standard error if it fails. */
 export async function runOn(
   core: number,

@@ -96,7 +96,7 @@ describe("pair status", () => {
     expect(lines).toContain(
       "NOT PROTECTED: there is no link to bell-b. What is answered now is on bell-a only.",
     );
-    expect(lines).toContain("link           DOWN (refused): Nobody listens there.; last heard 0.2 s ago");
+    expect(lines).toContain("link           DOWN (refused): Nobody listens there; last heard 0.2 s ago");
     expect(lines).toContain("EXPIRED 3 days ago");
     expect(lines).toContain("not heard at present");
     expect(lines).toContain(`!! ${alarmText("alone")}`);

@@ -1,6 +1,6 @@
 // `setup` without a terminal: flags and piped input; what it writes, and what it never overwrites.
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { randomBytes, X509Certificate } from "node:crypto";
+import { createPrivateKey, randomBytes, X509Certificate } from "node:crypto";
 import {
   chmodSync,
   copyFileSync,
@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -330,6 +331,84 @@ describe("setup, run again", () => {
   });
 });
 
+describe("setup, after a run that was killed", () => {
+  const tls = (name: string) => at("etc", "tls", name);
+  /** The certificate's key, as its public half. */
+  const isPair = (name: string) =>
+    new X509Certificate(readFileSync(tls(`${name}.pem`))).checkPrivateKey(
+      createPrivateKey(readFileSync(tls(`${name}.key`))),
+    );
+
+  test("between a key and its certificate uses the key and asks for no --force", async () => {
+    expect((await setup(whole())).code).toBe(0);
+    const keys = ["ca", "registration", "exchange"].map((name) => readFileSync(tls(`${name}.key`), "utf8"));
+    for (const gone of [tls("ca.pem"), tls("registration.pem"), tls("exchange.pem"), config()]) rmSync(gone);
+    const { code, err } = await setup(whole());
+    expect([code, err]).toEqual([0, ""]);
+    expect(
+      ["ca", "registration", "exchange"].map((name) => readFileSync(tls(`${name}.key`), "utf8")),
+    ).toEqual(keys);
+    expect(["ca", "registration", "exchange"].map(isPair)).toEqual([true, true, true]);
+    const authority = new X509Certificate(readFileSync(tls("ca.pem")));
+    expect(new X509Certificate(readFileSync(tls("exchange.pem"))).verify(authority.publicKey)).toBe(true);
+  });
+
+  test("does not take a certificate for good whose key is another's or missing", async () => {
+    expect((await setup(whole())).code).toBe(0);
+    rmSync(tls("exchange.key"));
+    writeFileSync(tls("registration.key"), readFileSync(tls("ca.key")));
+    const { code, err } = await setup({ ...whole(), force: true });
+    expect([code, err]).toEqual([0, ""]);
+    expect(["registration", "exchange"].map(isPair)).toEqual([true, true]);
+  });
+
+  test("removes what that run had begun to write", async () => {
+    mkdirSync(at("etc"));
+    // No process has this number: it is above the kernel's largest.
+    for (const name of ["enrolment.secret.4194999.new", "inboxbell.yaml.4194999.new"])
+      writeFileSync(at("etc", name), "half");
+    mkdirSync(at("var"));
+    writeFileSync(at("var", "keys.json.4194999.new"), "half");
+    expect((await setup(whole())).code).toBe(0);
+    expect(
+      [...readdirSync(at("etc")), ...readdirSync(at("var"))].filter((name) => name.endsWith(".new")),
+    ).toEqual([]);
+  });
+});
+
+describe("setup, in a directory that somebody else may write to", () => {
+  test("keeps its copy under a name of its own, never through a symbolic link", async () => {
+    expect((await setup(whole())).code).toBe(0);
+    const victim = at("victim");
+    // The copy's name holds the second; these are all of the next half minute.
+    const now = Date.now();
+    for (let second = 0; second < 30; second += 1) {
+      const stamp = new Date(now + second * 1000).toISOString().replace(/[-:]|\.\d+/g, "");
+      symlinkSync(victim, `${config()}.${stamp}.old`);
+    }
+    expect(
+      (await setup({ "registration-url": "ring.corp.test", "make-certificates": true, force: true })).code,
+    ).toBe(0);
+    expect(existsSync(victim)).toBe(false);
+    expect(readdirSync(at("etc")).some((name) => /^inboxbell\.yaml\..*-2\.old$/.test(name))).toBe(true);
+  });
+});
+
+describe("setup, as to host names", () => {
+  test("takes an IPv6 address without brackets", async () => {
+    expect((await setup({ ...whole(), "registration-url": "fd00::1" })).code).toBe(0);
+    expect(readFileSync(config(), "utf8")).toContain("registration_url: https://[fd00::1]:8443");
+  });
+
+  for (const host of ["push.corp.test.", "*.corp.test", "push.corp.test:0"]) {
+    test(`refuses ${host}, which no client could use`, async () => {
+      const { code, err } = await setup({ ...whole(), "registration-url": host });
+      expect([code, err.includes("--registration-url: expected")]).toEqual([1, true]);
+      expect(existsSync(config())).toBe(false);
+    });
+  }
+});
+
 describe("setup, for the service's user", () => {
   test("says that there is no such user", async () => {
     const { code, err } = await setup({ ...whole(), user: "nobody-of-this-name" });
@@ -343,8 +422,13 @@ describe("setup, for the service's user", () => {
     expect(code).toBe(0);
     const { uid } = statSync(at("etc", "enrolment.secret"));
     expect(uid).toBeGreaterThan(0);
-    for (const path of [config(), at("etc", "tls", "exchange.key"), at("var"), at("var", "keys.json")]) {
+    for (const path of [at("etc", "tls", "exchange.key"), at("var"), at("var", "keys.json")]) {
       expect([path, statSync(path).uid]).toEqual([path, uid]);
+    }
+    // He reads the configuration by his group, and does not write it.
+    const { gid } = statSync(at("var"));
+    for (const path of [config(), at("etc"), at("etc", "tls")]) {
+      expect([path, statSync(path).uid, statSync(path).gid]).toEqual([path, 0, gid]);
     }
     expect(statSync(at("etc", "tls", "ca.key")).uid).toBe(0);
   });

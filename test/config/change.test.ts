@@ -1,12 +1,11 @@
 // What a new configuration changes in a running node, and which keys a node has to be started again for.
 import { describe, expect, test } from "bun:test";
-import { KindGuard, type TSchema } from "@sinclair/typebox";
 import { type Change, compareSettings, type Settings, withRenewal } from "../../src/config/change.ts";
 import { takesOf } from "../../src/config/reload-notes.ts";
 import { ConfigSchema } from "../../src/config/schema.ts";
 import type { Secrets } from "../../src/config/types.ts";
-import { notesOf } from "../../src/config/walk.ts";
 import { changed, GOOD, read } from "./helpers.ts";
+import { notedKeys } from "./noted-keys.ts";
 
 const SECRETS: Secrets = {
   apps: new Map([
@@ -183,25 +182,6 @@ describe("a file with new content", () => {
     expect(JSON.stringify(compared.changes)).not.toContain("secret");
   });
 });
-
-/** Every option of the schema that has a `reload` note of its own, with `[]` for the items of a list. */
-function notedKeys(schema: TSchema, path: string): string[] {
-  const own = notesOf(schema).reload === undefined ? [] : [path];
-  if (KindGuard.IsUnion(schema)) {
-    return [
-      ...own,
-      ...schema.anyOf.flatMap((each) => (KindGuard.IsObject(each) ? notedKeys(each, path) : [])),
-    ];
-  }
-  if (KindGuard.IsArray(schema)) return [...own, ...notedKeys(schema.items, `${path}[]`)];
-  if (!KindGuard.IsObject(schema)) return own;
-  return [
-    ...own,
-    ...Object.entries(schema.properties).flatMap(([key, option]) =>
-      notedKeys(option, path === "" ? key : `${path}.${key}`),
-    ),
-  ];
-}
 
 const FULL = `node: a
 public: { registration_url: "https://a.example", exchange_url: "https://b.example" }

@@ -179,7 +179,7 @@ test("a configuration that is not there is a problem with its path, named once",
   expect(await check(null)).toEqual({
     code: 1,
     lines: [
-      "i.yaml: there is no such file; copy the delivered inboxbell.yaml there, or name another file with --config",
+      "i.yaml: there is no such file; run `inboxbell setup`, which writes one, or name another file with --config",
       "1 problem.",
     ],
   });

@@ -110,10 +110,10 @@ describe("a public address", () => {
     ["https://push.corp.example/#a", "a URL here ends before ? and #"],
     ["https://0.0.0.0:8443", "expected a host that others can reach"],
     ["https://user@push.corp.example", "cannot have a user name or password"],
-    ["ftp://push.corp.example", "expected a URL such as https://push.corp.example"],
-    ["push.corp.example", "expected a URL such as https://push.corp.example"],
-    ["https:push.corp.example", "expected a URL such as https://push.corp.example"],
-    ["https://", "expected a URL such as https://push.corp.example"],
+    ["ftp://push.corp.example", "expected a URL such as https://push.corp.example:8443"],
+    ["push.corp.example", "expected a URL such as https://push.corp.example:8443"],
+    ["https:push.corp.example", "expected a URL such as https://push.corp.example:8443"],
+    ["https://", "expected a URL such as https://push.corp.example:8443"],
   ];
   for (const [url, expected] of refused) {
     test(`${url} is refused`, () => {

@@ -1,5 +1,8 @@
 // YAML that cannot be read, and YAML that is meant to harm.
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { loadConfig, readConfigText } from "../../src/config/load.ts";
 import { GOOD, problemsOf, read, refusal } from "./helpers.ts";
@@ -94,9 +97,19 @@ describe("a file that cannot be opened", () => {
     expect(refusal(() => loadConfig("/nowhere/inboxbell.yaml", {}))).toEqual({
       code: "config_unreadable",
       message:
-        "/nowhere/inboxbell.yaml: there is no such file; copy the delivered inboxbell.yaml there, or name another file with --config",
+        "/nowhere/inboxbell.yaml: there is no such file; run `inboxbell setup`, which writes one, or name another file with --config",
     });
     expect(refusal(() => loadConfig("/tmp", {})).message).toContain("it is a directory");
+    // Would never end, or never begin.
+    expect(refusal(() => loadConfig("/dev/zero", {})).message).toContain("not a regular file");
+  });
+
+  test("is not waited for where it is a named pipe", () => {
+    const directory = mkdtempSync(join(tmpdir(), "ib-pipe-"));
+    const pipe = join(directory, "inboxbell.yaml");
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+    expect(refusal(() => loadConfig(pipe, {})).message).toContain("not a regular file");
+    rmSync(directory, { recursive: true });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -173,6 +173,16 @@ describe("the key file", () => {
     const before = readFileSync(path, "utf8");
     expect(codeOf(() => writeKeyFile(path, generateKeys(0)))).toBe("secret_unreadable");
     expect(readFileSync(path, "utf8")).toBe(before);
+  });
+
+  test("is whole or not there, and nothing lies beside it", () => {
+    expect(readdirSync(folderPath)).toEqual(["keys.json"]);
+    const other = join(folderPath, "other.json");
+    // Left by a killed process of the same number.
+    writeFileSync(`${other}.${process.pid}.new`, "half");
+    writeKeyFile(other, keys);
+    expect(readKeyFile(other)).toEqual(keys);
+    expect(readdirSync(folderPath).sort()).toEqual(["keys.json", "other.json"]);
   });
 
   test("is not made in a directory that does not exist", () => {

@@ -47,9 +47,14 @@ test("a clock that is set is noticed once, in either direction, and one that is 
 
 test("nobody falls idle by a clock that was just set forward", () => {
   let sweeps = 0;
+  let removals = 0;
   const idle = createIdleSweep({
     sweep: async () => {
       sweeps += 1;
+      return 0;
+    },
+    removeSpent: async () => {
+      removals += 1;
       return 0;
     },
     log: quiet,
@@ -58,7 +63,7 @@ test("nobody falls idle by a clock that was just set forward", () => {
   idle.start();
   // It may have been set before the start, too.
   pass(23 * 3_600);
-  expect(sweeps).toBe(0);
+  expect([sweeps, removals]).toEqual([0, 0]);
   pass(2 * 3_600);
   expect(sweeps).toBeGreaterThan(0);
   const until = sweeps;
@@ -67,6 +72,9 @@ test("nobody falls idle by a clock that was just set forward", () => {
   expect(sweeps).toBe(until);
   pass(2 * 3_600);
   expect(sweeps).toBeGreaterThan(until);
+  const removed = removals;
+  pass(48 * 3_600);
+  expect(removals).toBe(removed + 2);
   idle.stop();
   const before = sweeps;
   pass(2 * 3_600);

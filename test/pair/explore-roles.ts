@@ -42,7 +42,15 @@ function nameOf(world: World): string {
     ];
     return [
       process,
-      [node.isUp, stored - base, disk, disk === "bad" ? steps(node.badSince) : 0, node.seededIn, node.wishes],
+      [
+        node.isUp,
+        stored - base,
+        disk,
+        disk === "bad" ? steps(node.badSince) : 0,
+        node.seededIn,
+        node.wishes,
+        node.owesYield,
+      ],
       // Only whether they are at or above what is stored matters.
       [Math.min(stored - node.lastReign, 3), Math.min(stored - node.known, 3), Math.min(t - node.bornAt, 4)],
       [

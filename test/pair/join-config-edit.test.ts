@@ -3,9 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { isDelivered } from "../../src/config/delivered.ts";
 import { isBellError } from "../../src/errors.ts";
 import { type Edit, editConfiguration } from "../../src/pair/config-edit.ts";
-import { isExample, joinedConfig, pairedConfig } from "../../src/pair/joined-config.ts";
+import { joinedConfig, pairedConfig } from "../../src/pair/joined-config.ts";
 
 const edit = (text: string, ...edits: Edit[]) => editConfiguration(text, edits, "inboxbell.yaml");
 const delivered = readFileSync(join(import.meta.dir, "../../config/inboxbell.yaml"), "utf8");
@@ -105,7 +106,7 @@ describe("the section of the pair", () => {
   });
 
   test("is put into the delivered file, whose values are nobody's", () => {
-    expect(isExample(parse(delivered) as Record<string, unknown>)).toBe(true);
+    expect(isDelivered(parse(delivered))).toBe(true);
     const theirs =
       "node: bell-b\npublic: { registration_url: https://p.example }\nlisten: { admin: { port: 9999 } }\n";
     const { text } = joinedConfig(theirs, delivered, { ...own, node: "bell-c" }, "f", true);

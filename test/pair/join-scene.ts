@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readConfigText } from "../../src/config/load.ts";
+import { type Environment, isCredential } from "../../src/config/paths.ts";
 import type { Config } from "../../src/config/types.ts";
 import { generateKeys, writeKeyFile } from "../../src/keys/key-file.ts";
 import { makePairAuthority } from "../../src/pair/authority.ts";
@@ -13,9 +14,6 @@ import { askToJoin, type Joining, type JoinOptions, readCode } from "../../src/p
 import { type JoinPlan, type PlanOptions, planJoin, writePlan } from "../../src/pair/join-plan.ts";
 import { linkFiles, readAuthority } from "../../src/pair/link-files.ts";
 import { readShared } from "../../src/pair/parcel.ts";
-
-/** No credentials directory: what runs the tests may have one. */
-const ENV = {};
 
 export interface Machine {
   readonly directory: string;
@@ -87,7 +85,7 @@ export const SECRETS = {
   "enrolment.secret": "what the device management knows\n",
 } as const;
 
-function createMachine(root: string, name: string): Machine {
+function createMachine(root: string, name: string, env: Environment): Machine {
   const directory = join(root, name);
   const config = join(directory, "inboxbell.yaml");
   for (const each of ["", "tls", "data"]) mkdirSync(join(directory, each), { recursive: true });
@@ -100,18 +98,21 @@ function createMachine(root: string, name: string): Machine {
     read: (file) => readFileSync(join(directory, file), "utf8"),
     mode: (file) => statSync(join(directory, file)).mode & 0o777,
     loaded() {
-      const { config: loaded, problems } = readConfigText(readFileSync(config, "utf8"), config, ENV);
+      const { config: loaded, problems } = readConfigText(readFileSync(config, "utf8"), config, env);
       if (loaded === null) throw new Error(JSON.stringify(problems));
       return loaded;
     },
   };
 }
 
-/** @param now epoch milliseconds */
-export function createScene(now: () => number = Date.now): Scene {
+/**
+ * @param now epoch milliseconds
+ * @param env without a credentials directory unless one is given: what runs the tests may have one
+ */
+export function createScene(now: () => number = Date.now, env: Environment = {}): Scene {
   const root = mkdtempSync(join(tmpdir(), "inboxbell-join-"));
-  const first = createMachine(root, "a");
-  const second = createMachine(root, "b");
+  const first = createMachine(root, "a", env);
+  const second = createMachine(root, "b", env);
   first.put("inboxbell.yaml", FIRST_CONFIG, 0o640);
   for (const [name, content] of Object.entries(SECRETS)) first.put(name, content);
   writeKeyFile(join(first.directory, "data/keys.json"), generateKeys(now()));
@@ -137,7 +138,7 @@ export function createScene(now: () => number = Date.now): Scene {
         listen: { address: "0.0.0.0", port: 7443 },
         configFile: second.config,
         withCertificates: options.certificates ?? true,
-        env: ENV,
+        env,
         ...options,
       });
       return { joining, plan };
@@ -154,7 +155,7 @@ export function createScene(now: () => number = Date.now): Scene {
     async invite(options = {}) {
       const text = first.read("inboxbell.yaml");
       const config = first.loaded();
-      const files = linkFiles(config, ENV);
+      const files = linkFiles(config, env);
       const authority = readAuthority(files) ?? (await makePairAuthority(now()));
       const part = await prepareFirstPart(authority, config.node, files, now());
       const invitation = await openInvitation({
@@ -166,11 +167,12 @@ export function createScene(now: () => number = Date.now): Scene {
         peer: null,
         validMs: 30_000,
         forgotten: null,
-        shared: readShared(readConfigText(text, first.config, ENV), text, ENV),
+        shared: readShared(readConfigText(text, first.config, env), text, env),
         authority,
         resolves: () => Promise.resolve(false),
         settle(peer) {
-          const place = { node: config.node, configFile: first.config, files, namesFiles: false };
+          const namesFiles = isCredential(config.keys.file, env);
+          const place = { node: config.node, configFile: first.config, files, namesFiles };
           writeFirstPart(part, { ...place, listen: { address: "0.0.0.0", port: 7443 } }, peer);
         },
         tell: (sentence) => told.push(sentence),
@@ -183,7 +185,7 @@ export function createScene(now: () => number = Date.now): Scene {
     ask,
     async join(code, options) {
       const { joining, plan } = await ask(code, options);
-      const written = writePlan(plan, ENV, null);
+      const written = writePlan(plan, env, null);
       await joining.written();
       return written.map(({ aside }) => aside);
     },

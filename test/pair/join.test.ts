@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { chownSync, existsSync, lstatSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { connect, createServer } from "node:tls";
 import type { ErrorCode } from "../../src/errors.ts";
@@ -286,6 +286,45 @@ describe("an invitation", () => {
     for (let n = 1; n <= 4; n += 1) await refusal(scene.ask(wrong));
     await scene.join(invitation.code);
     expect((await invitation.ended).kind).toBe("joined");
+  });
+
+  test("admits the right node among hundreds that only knock", async () => {
+    const invitation = await scene.invite();
+    const idle = Array.from({ length: 200 }, () => connectTcp(invitation.port, "127.0.0.1"));
+    for (const socket of idle) socket.on("error", () => {});
+    await Promise.all(idle.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
+    await scene.join(invitation.code);
+    for (const socket of idle) socket.destroy();
+    expect((await invitation.ended).kind).toBe("joined");
+  });
+
+  test("writes no address of the second node that the configuration would not take", async () => {
+    const invitation = await scene.invite();
+    for (const address of ["bell-b", "bell-b:0", "bell b:7443", "bell-b:7443\nnode: x"]) {
+      expect((await refusal(scene.ask(invitation.code, { address }))).message).toContain("no host and port");
+    }
+    await scene.join(invitation.code);
+    expect(scene.first.loaded().pair?.peer.host).toBe("bell-b");
+  });
+
+  test("takes no node's name of digits for its address, though it can be looked up as one", async () => {
+    const invitation = await scene.invite({ resolves: () => Promise.resolve(true) });
+    await scene.join(invitation.code, { node: "123", address: null });
+    expect(scene.first.loaded().pair).toMatchObject({ peer: { host: "127.0.0.1" }, peerName: "123" });
+  });
+
+  test("is opened again after a joining that ended in the middle, on either node", async () => {
+    const written = ["ca.key", "ca.pem", "node.key", "node.pem"].map((name) => `data/pair/${name}`);
+    for (const count of [1, 2, 3]) {
+      const invitation = await scene.invite();
+      await scene.join(invitation.code);
+      // As a kill leaves it: files are written one after the other, the configuration last.
+      for (const name of written.slice(count)) rmSync(join(scene.first.directory, name));
+      scene.first.put("inboxbell.yaml", FIRST_CONFIG);
+      await scene.join((await scene.invite()).code);
+      expect(scene.first.read("data/pair/ca.pem")).toBe(scene.second.read("data/pair/ca.pem"));
+      expect(scene.first.loaded().pair?.peerName).toBe("bell-b");
+    }
   });
 
   test("expires", async () => {

@@ -226,6 +226,7 @@ describe("nobody else is the peer", () => {
   test("the right authority's certificate for another name", async () => {
     const { a, b } = await twoSides(await nodeCertificate(authority, "bell-c"));
     await until(() => a.link.state.kind === "down" && a.link.state.why === "rejected", "rejected");
+    expect(a.link.state).toMatchObject({ detail: expect.stringContaining('is not "bell-b". ') });
     await until(
       () => a.logged.some((line) => line.includes('not one for \\"bell-b\\"')),
       "told by the listening side",

@@ -45,15 +45,14 @@ describe("a new pair", () => {
       });
       expect(pair.status().alarms).toEqual(["no_active"]);
     }
-    expect(await nodes.b.pair.wish("first")).toBe("done");
-    await until(() => nodes.a.pair.standing().serving, "the other one has its rows, of which there are none");
-    await until(
-      () => [nodes.a, nodes.b].filter((node) => roleOf(node) === "active").length === 1,
-      "one is active",
-    );
+    expect(await nodes.a.pair.wish("first")).toBe("done");
+    await until(() => nodes.b.pair.standing().serving, "the other one has its rows, of which there are none");
+    // Although the other one's name goes first.
+    expect([roleOf(nodes.a), roleOf(nodes.b)]).toEqual(["active", "passive"]);
+    expect([nodes.a.takeovers, nodes.b.takeovers]).toEqual([1, 0]);
     const noted = () => [nodes.a, nodes.b].map(({ file }) => file.current.seeding);
-    expect(noted()[1]).toBe("seeded");
-    await until(() => noted()[0] === "seeded", "the other one notes it");
+    expect(noted()[0]).toBe("seeded");
+    await until(() => noted()[1] === "seeded", "the other one notes it");
   });
 
   test("begins with the database that is there: the other node takes its rows and is passive", async () => {
@@ -84,6 +83,41 @@ test("a commit is on both nodes before its answer, on either node, and says so",
   await passive.stop();
   expect(await commit(active)).toBe("node");
   expect(active.pair.mayEnd()).toBe(false);
+});
+
+describe("a node may lack rows that the other one has answered for", () => {
+  const may = (...these: NodeUnderTest[]) => these.map(({ pair }) => pair.mayLackRows());
+
+  test("while it has yet to get them, and while it cannot reach the other one, until that is forgotten", async () => {
+    const { active, passive } = await nodes.begin();
+    await until(() => !may(active, passive).includes(true), "each knows that it has everything");
+    await passive.stop();
+    await until(() => active.pair.standing().alone, "it is alone");
+    expect(may(active)).toEqual([true]);
+    await commit(active);
+    await passive.start();
+    // Before the other one waits for it again, what it answers for may still be on its way.
+    await until(() => passive.pair.status().behindRows === 0, "it has caught up");
+    await until(() => may(active)[0] === false, "so has the other one, whose answers are waited for");
+    expect(may(passive)).toEqual([true]);
+    await until(() => active.pair.status().protected, "the other one waits for it", 20_000);
+    await until(() => !may(active, passive).includes(true), "each knows that it has everything again");
+    nodes.cut();
+    await until(() => !may(active, passive).includes(false), "neither can know", 5_000);
+    expect(await active.pair.wish("forget")).toBe("done");
+    expect(may(active)).toEqual([false]);
+  }, 30_000);
+
+  test("when its disk is full and the other one goes on without it", async () => {
+    const { active, passive } = await nodes.begin();
+    await until(() => !may(active, passive).includes(true), "each knows that it has everything");
+    const { merge } = passive.store;
+    Object.assign(passive.store, { merge: () => Promise.reject(new Error("disk full")) });
+    expect(await commit(active)).toBe("node");
+    await until(() => may(passive)[0] === true, "it is told", 500);
+    expect(passive.pair.status().link?.up).toBe(true);
+    Object.assign(passive.store, { merge });
+  });
 });
 
 describe("the passive node takes over", () => {
@@ -232,12 +266,23 @@ describe("a restart", () => {
     await until(() => roleOf(active) === "active", "alone it has to do");
     await passive.start();
     await until(() => active.pair.status().here.seeding === "seeded", "it has everything");
-    expect([roleOf(active), roleOf(passive)].sort()).toEqual(["active", "passive"]);
+    // However soon that was: what the other one knows, it may not know yet.
+    expect([roleOf(active), roleOf(passive)]).toEqual(["passive", "active"]);
+    expect(active.pair.standing().why).toBe("reseeding");
     await until(() => active.file.current.seeding === "seeded", "which is noted");
   });
 });
 
 describe("a node whose other one was forgotten", () => {
+  test("tells it so where it still lives, since it takes over", async () => {
+    const { active, passive } = await nodes.begin();
+    expect(await active.pair.wish("forget")).toBe("done");
+    await until(() => roleOf(passive) === "active", "the other one is active too");
+    expect(passive.logged.some((line) => line.includes("forgotten: It was told to forget this node"))).toBe(
+      true,
+    );
+  });
+
   test("is a single node at once, may end subscriptions, and is one after a restart", async () => {
     const { active, passive } = await nodes.begin();
     await active.stop();

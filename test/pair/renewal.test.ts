@@ -1,7 +1,7 @@
 // The certificates of the link renew by themselves, and the link goes on with the new ones.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createPublicKey, X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,6 +61,23 @@ describe("the certificate of the link", () => {
     expect(await renewPairCertificate(files, "bell-a", now)).toBeNull();
   });
 
+  test("is renewed once the clock is right again that was far ahead when it was made", async () => {
+    const ahead = await issued("bell-a", made + 400 * DAY_MS);
+    writeFileSync(files.certificate, ahead.certificate);
+    writeFileSync(files.key, ahead.key);
+    expect(await renewPairCertificate(files, "bell-a", made)).not.toBeNull();
+    const renewed = new X509Certificate(shown());
+    expect(Date.parse(renewed.validFrom)).toBeLessThan(made);
+    expect(Date.parse(renewed.validTo)).toBeLessThan(made + 100 * DAY_MS);
+  });
+
+  test("is by an authority that is valid even where its maker's clock was years ahead", async () => {
+    const certificate = new X509Certificate((await makePairAuthority(made + 3000 * DAY_MS)).certificate);
+    expect(Date.parse(certificate.validFrom)).toBeLessThan(made);
+    const long = new X509Certificate((await makePairAuthority(0)).certificate);
+    expect(Date.parse(long.validFrom)).toBe(0);
+  });
+
   test("is taken by the other node, which has not renewed its own yet", async () => {
     // As both are after a renewal now: this one was made long ago, the other one just now.
     const old = await issued("bell-a", made - 70 * DAY_MS);
@@ -92,13 +109,40 @@ describe("the certificate of the link", () => {
     expect(shown()).toBe(before);
   });
 
+  test("is looked for where it is now, after another place was named", async () => {
+    const lines: string[] = [];
+    const place = join(directory, "elsewhere");
+    mkdirSync(place);
+    const others = { ...files, certificate: join(place, "node.pem"), key: join(place, "node.key") };
+    copyFileSync(files.certificate, others.certificate);
+    copyFileSync(files.key, others.key);
+    const before = shown();
+    let current = files;
+    let now = made;
+    const renewal = createPairRenewal({
+      files: () => current,
+      node: "bell-a",
+      renewed: () => {},
+      log: recordingLogger(lines),
+      now: () => now,
+      everyMs: 10,
+    });
+    renewal.start();
+    await Bun.sleep(30);
+    current = others;
+    now = made + 70 * DAY_MS;
+    for (let n = 0; n < 200 && lines.length < 1; n += 1) await Bun.sleep(10);
+    await renewal.stop();
+    expect([shown(), readFileSync(others.certificate, "utf8") === before]).toEqual([before, false]);
+  });
+
   test("that cannot be renewed is told, and is tried again", async () => {
     const lines: string[] = [];
     const identities: LinkIdentity[] = [];
     const authorityKey = readFileSync(join(directory, "ca.key"));
     writeFileSync(join(directory, "ca.key"), await makeNodeKey());
     const renewal = createPairRenewal({
-      files,
+      files: () => files,
       node: "bell-a",
       renewed: (identity) => identities.push(identity),
       log: recordingLogger(lines),

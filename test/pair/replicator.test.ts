@@ -1,5 +1,6 @@
 // Two databases over the real link: whatever is cut, stopped, wiped or restored, both end with the same rows.
 import { afterEach, expect, test } from "bun:test";
+import type { ReplicaRow } from "../../src/store/types.ts";
 import { badge, begin, change, folder, id, register, settlement } from "../store/helpers.ts";
 import { createPair, rowsOf, type TestPair, until, untilEqual } from "./helpers.ts";
 import { GREETING, meetAsStranger } from "./stranger.ts";
@@ -312,9 +313,15 @@ test("a newer neighbour's extra column, table and frame hurt nobody", async () =
   expect([a.store.committedSeq(), b.store.committedSeq()]).toEqual(settled);
 });
 
+function registrationAt(seq: number): ReplicaRow {
+  return { table: "registration", seq, row: { id: Buffer.alloc(16, seq), version: seq } };
+}
+
 test.each([
   ["rows with a gap before them", { after: 5, upTo: { ...GREETING.position, seq: 6 } }],
   ["rows of another feed than it named", { upTo: { feed: "another", seq: 6, commit: "c" } }],
+  ["rows out of order", { upTo: { ...GREETING.position, seq: 6 }, rows: [5, 4].map(registrationAt) }],
+  ["rows behind the page's end", { upTo: { ...GREETING.position, seq: 6 }, rows: [7].map(registrationAt) }],
 ])("a peer that sends %s is left, and nothing of it is merged", async (_, wrong) => {
   pair = await createPair();
   const { a, wires } = pair;

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import * as decisions from "../../src/pair/role.ts";
 import * as rules from "../../src/pair/role-rules.ts";
 import { exploreAll, exploreOne, play } from "./explore-roles.ts";
-import { newWorld, type RoleCode, type World } from "./role-scene.ts";
+import { newWorld, type RoleCode, SEEDINGS, type World } from "./role-scene.ts";
 
 const SOURCE = join(import.meta.dir, "..", "..", "src", "pair");
 const PRODUCT: RoleCode = { ...decisions, ...rules };
@@ -38,20 +38,20 @@ function generator(seed: number): (below: number) => number {
 }
 
 /** A pair at work: both started together, one is active. */
-function settled(code: RoleCode, deadline: number): World {
-  return play(code, newWorld([4, 4], deadline), ["0 start 0", "0 start 1"]);
+function settled(code: RoleCode, deadline: number, seeding?: number): World {
+  return play(code, newWorld([4, 4], deadline, seeding), ["0 start 0", "0 start 1"]);
 }
 
 /** A schedule of its own for each seed, from nothing on. */
 function long(code: RoleCode, seed: number): ReturnType<typeof exploreOne> {
-  const from = newWorld([seed % 3, seed % 5], DEADLINES[seed % 2]);
+  const from = newWorld([seed % 3, seed % 5], DEADLINES[seed % 2], SEEDINGS[(seed >> 1) % 2]);
   return exploreOne(code, from, LONG_STEPS, generator(seed));
 }
 
 describe("the promises about roles hold", () => {
-  for (const deadline of DEADLINES) {
+  for (const [at, deadline] of DEADLINES.entries()) {
     test(`in every schedule of ${EVENTS} events on a pair at work, silent links ending after ${deadline} ticks`, () => {
-      const from = settled(PRODUCT, deadline);
+      const from = settled(PRODUCT, deadline, SEEDINGS[at]);
       expect(from.wrong).toBeNull();
       const { wrong, worlds } = exploreAll(PRODUCT, from, { events: EVENTS, gap: GAP });
       expect(wrong).toBeNull();
@@ -65,7 +65,11 @@ describe("the promises about roles hold", () => {
       [4, 6],
       [6, 4],
     ] as const) {
-      const { wrong } = exploreAll(PRODUCT, newWorld(stored), { events: EVENTS, gap: GAP - 1 });
+      const seeding = SEEDINGS[stored[0] === stored[1] ? 0 : 1];
+      const { wrong } = exploreAll(PRODUCT, newWorld(stored, undefined, seeding), {
+        events: EVENTS,
+        gap: GAP - 1,
+      });
       expect(wrong).toBeNull();
       const first = play(PRODUCT, newWorld(stored), ["0 start 0"], 0);
       expect(exploreAll(PRODUCT, first, { events: EVENTS, gap: 3 }).wrong).toBeNull();
@@ -259,11 +263,15 @@ const MUTANTS: readonly (readonly [what: string, ...changes: Change[]])[] = [
     ["role-rules.ts", 'if (state.seeding === "reseeding") return "reseeding";', ""],
   ],
   [
+    "a node counts as seeded as soon as it has its peer's rows",
+    ["role-rules.ts", 'if (peer.beat.role === "active" || !couldLead(peer)) return true;', "return true;"],
+  ],
+  [
     "it is handed over to a peer that cannot take over",
     [
       "role-rules.ts",
-      ' && beat?.role === "passive" && beat.ready && beat.seeding === "seeded"',
-      ' && beat?.role === "passive"',
+      ' && peer?.beat.role === "passive" && couldLead(peer);',
+      ' && peer?.beat.role === "passive";',
     ],
     [
       "role-rules.ts",
@@ -288,7 +296,7 @@ const MUTANTS: readonly (readonly [what: string, ...changes: Change[]])[] = [
     "of two passive nodes none goes first",
     [
       "role-rules.ts",
-      '!peer.beat.ready || waited || outranks(state, contender(peer)) ? "elected" : null',
+      '!peer.beat.ready || hasWaited(state) || outranks(state, contender(peer)) ? "elected" : null',
       "null",
     ],
   ],
@@ -308,6 +316,27 @@ describe("some schedule goes wrong where", () => {
       const code = await mutant(what.replaceAll(/\W+/g, "-"), changes);
       expect(goesWrong(code)).not.toBeNull();
     }, 120_000);
+  }
+});
+
+describe("of two empty nodes", () => {
+  for (const first of [0, 1] as const) {
+    test(`the one that is said to be the first is the first to be active (${["bell-a", "bell-b"][first]})`, () => {
+      for (const seeding of SEEDINGS) {
+        for (const more of ["0", "0 slow", `0 disk-slow ${first}`, `0 disk-slow ${1 - first}`]) {
+          const begin = ["0 start-empty 0", "0 start-empty 1", more, "9", `0 first ${first}`];
+          let world = play(PRODUCT, newWorld([0, 0], 100, seeding), begin, 0);
+          for (let at = 0; at < 60; at += 1) {
+            world = play(PRODUCT, world, ["1"], 0);
+            expect([more, world.nodes[1 - first]?.state?.role]).toEqual([more, "passive"]);
+          }
+          expect(world.wrong).toBeNull();
+          const states = world.nodes.map(({ state }) => [state?.role, state?.seeding]);
+          expect(states[first]).toEqual(["active", "seeded"]);
+          expect(states[1 - first]).toEqual(["passive", "seeded"]);
+        }
+      }
+    });
   }
 });
 

@@ -62,7 +62,7 @@ function standing(moment: Moment, at: Index): Standing | null {
 
 /** The world at the end of a step; what must hold is checked, and what may not last is counted. */
 export function judge(moment: Moment, event: string | null): World {
-  const { before, code, deadline, t, ends, queues, cut, way } = moment;
+  const { before, code, deadline, seeding, t, ends, queues, cut, way } = moment;
   const isFault = event !== null && !/^(away|here|slow|swift|disk)/.test(event);
   const isLinked = moment.hears(0) && moment.hears(1);
   const cap = (steps: number): number => Math.min(steps, CAP);
@@ -98,7 +98,7 @@ export function judge(moment: Moment, event: string | null): World {
     if (wokeAt !== null && t - wokeAt >= TAKEOVER) moment.change(at, { wokeAt: null });
   }
   const { nodes, wrong } = moment;
-  return { t, nodes, ends, queues, cut, way, deadline, quiet, healthy, slowAgo, both, none, wrong };
+  return { t, nodes, ends, queues, cut, way, deadline, seeding, quiet, healthy, slowAgo, both, none, wrong };
 }
 
 /** Of two active nodes, the one that is to become passive is reached by the other's words. */
@@ -155,7 +155,9 @@ function judgeActive(moment: Moment, at: Index, is: Standing, healthy: number): 
   const them = moment.nodes[other(at)];
   const peerCan = them.disk === "good" && them.state?.seeding === "seeded" && healthy > 0;
   const cannot = node.disk === "bad";
-  const should = is.role === "active" && peerCan && (cannot || node.state?.seeding === "reseeding");
+  const owesYield = node.owesYield && is.role === "active" && them.state?.role !== "active";
+  if (is.role === "active" || them.state?.role === "active") moment.change(at, { owesYield });
+  const should = is.role === "active" && peerCan && (cannot || owesYield);
   const kept = should ? node.kept + 1 : 0;
   moment.change(at, { kept });
   // A step for its rings, and at most four messages: ready, yielding, active, and one that was on its way.

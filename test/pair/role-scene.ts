@@ -16,6 +16,7 @@ export interface RoleCode {
   readonly step: (state: RoleState, input: RoleInput, now: number) => RoleStep;
   readonly beatOf: (state: RoleState) => Beat;
   readonly standingOf: (state: RoleState) => Standing;
+  readonly mayBeSeeded: (state: RoleState) => boolean;
 }
 
 // Times are in steps but for this one. They are small so that short schedules reach everything.
@@ -27,8 +28,8 @@ export const PATIENCE = 4;
 export const WAY = 1;
 export const SLOW_WAY = 3;
 export const SLOW_WRITE = 2;
-// So long rows are exchanged before a node is seeded. Longer than a hand-over takes.
-export const SEEDING = 20;
+// So long rows are exchanged: longer than a hand-over takes, or hardly at all.
+export const SEEDINGS = [20, 1] as const;
 // After so many steps without an event everything has settled: a start or a freeze is waited for, then an election.
 export const SETTLED = 2 * TAKEOVER + 4;
 // After so many nothing new happens by itself: rows have been exchanged, and a hand-over has followed.
@@ -67,6 +68,8 @@ export interface Node {
   readonly writes: readonly { readonly epoch: number; readonly due: number }[];
   readonly drains: readonly { readonly since: number; readonly due: number }[];
   readonly seededIn: number;
+  /** Restored, and has neither yielded nor met an active peer since. */
+  readonly owesYield: boolean;
   /** Awake since a long freeze without word of the peer that was said after it. */
   readonly wokeAt: number | null;
   readonly wishes: readonly { readonly wish: Wish; readonly age: number }[];
@@ -89,6 +92,8 @@ export interface World {
   readonly way: number;
   /** After so many steps without a word an end is closed by its owner. */
   readonly deadline: number;
+  /** So many steps two nodes that hear each other exchange rows. */
+  readonly seeding: number;
   /** Steps since the last event, since the last fault of network or process, of both being active, of none being it. */
   readonly quiet: number;
   readonly healthy: number;
@@ -134,6 +139,7 @@ export function emptyNode(stored: number): Node {
     writes: [],
     drains: [],
     seededIn: 0,
+    owesYield: false,
     wokeAt: null,
     wishes: [],
     yieldedAgo: CAP,
@@ -143,7 +149,7 @@ export function emptyNode(stored: number): Node {
 }
 
 /** Two nodes that do not run yet, with what each has stored. */
-export function newWorld(stored: readonly [number, number] = [4, 4], deadline = CAP): World {
+export function newWorld(stored: readonly [number, number] = [4, 4], deadline = CAP, seeding = 20): World {
   return {
     t: 0,
     nodes: [emptyNode(stored[0]), emptyNode(stored[1])],
@@ -152,6 +158,7 @@ export function newWorld(stored: readonly [number, number] = [4, 4], deadline = 
     cut: [false, false],
     way: WAY,
     deadline,
+    seeding,
     quiet: 0,
     healthy: 0,
     slowAgo: CAP,

@@ -13,7 +13,6 @@ import {
   other,
   PATIENCE,
   type RoleCode,
-  SEEDING,
   SLOW_WAY,
   SLOW_WRITE,
   TAKEOVER,
@@ -34,6 +33,7 @@ export class Moment {
   wrong: string | null;
   readonly t: number;
   readonly deadline: number;
+  readonly seeding: number;
   /** A new connection takes a moment. */
   isReset = false;
 
@@ -48,6 +48,7 @@ export class Moment {
     this.wrong = world.wrong;
     this.t = world.t + 1;
     this.deadline = world.deadline;
+    this.seeding = world.seeding;
   }
 
   blame(what: string): void {
@@ -93,6 +94,7 @@ export class Moment {
         this.change(at, { wishes: wishes.filter(({ wish }) => wish !== output.wish) });
         if (
           output.result === "done" &&
+          output.wish !== "first" &&
           (result.state.role === "active") !== (output.wish === "switch_here")
         ) {
           this.blame("a switch is said to be done and is not");
@@ -116,7 +118,8 @@ export class Moment {
       bornAt: this.t,
       lastReign: seeding === "seeded" ? this.nodes[at].lastReign : 0,
       known: seeding === "seeded" ? this.nodes[at].known : 0,
-      seededIn: seeding === "seeded" ? 0 : SEEDING,
+      seededIn: seeding === "seeded" ? 0 : this.seeding,
+      owesYield: seeding === "reseeding",
     });
     const facts = { name: NAMES[at], feed: `feed-${at}`, paired: true, epoch: stored, seeding };
     const times = { takeoverAfterMs: TAKEOVER * TICK_MS, commitPatienceMs: PATIENCE * TICK_MS };
@@ -175,6 +178,10 @@ export class Moment {
         return;
       case "disk-good":
         this.change(at, { disk: "good" });
+        return;
+      case "first":
+        this.change(at, { wishes: [...node.wishes, { wish: "first", age: 0 }], seededIn: 0 });
+        this.input(at, { kind: "wish", wish: "first" });
         return;
       case "away":
       case "here": {
@@ -269,9 +276,15 @@ export class Moment {
     if (node.state === null) return;
     const since = node.disk === "bad" ? clock(at, node.badSince) : null;
     if (node.state.cannotCommitSince !== since) this.input(at, { kind: "health", cannotCommitSince: since });
-    if (node.seededIn > 0 && this.hears(at) && this.nodes[other(at)].state?.seeding === "seeded") {
+    const hasRows = this.nodes[other(at)].state?.seeding !== "unseeded";
+    if (node.seededIn > 1 && this.hears(at) && hasRows) {
       this.change(at, { seededIn: node.seededIn - 1 });
-      if (node.seededIn === 1) this.input(at, { kind: "seeding", seeding: "seeded" });
+    } else if (node.seededIn === 1 && this.hears(at) && this.code.mayBeSeeded(node.state)) {
+      // To one that is no better off nobody yields.
+      const said = node.state.peer?.beat;
+      const owesYield = node.owesYield && said?.seeding === "seeded" && said.ready;
+      this.change(at, { seededIn: 0, owesYield });
+      this.input(at, { kind: "seeding", seeding: "seeded" });
     }
     for (const drain of this.nodes[at].drains.filter(({ due }) => due <= this.t)) {
       this.input(at, { kind: "drained", since: drain.since });

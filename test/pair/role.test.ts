@@ -1,7 +1,7 @@
 // The role of a node, sentence by sentence: when it takes over, when it hands over, when it keeps still.
 import { describe, expect, test } from "bun:test";
 import { start, step } from "../../src/pair/role.ts";
-import { beatOf, outranks, standingOf, TICK_EVERY_MS } from "../../src/pair/role-rules.ts";
+import { beatOf, mayBeSeeded, outranks, standingOf, TICK_EVERY_MS } from "../../src/pair/role-rules.ts";
 import type {
   Beat,
   RoleInput,
@@ -315,6 +315,14 @@ describe("after a partition in which both became active", () => {
     expect(bell.is.lastTakeover).toEqual({ by: "bell-b", epoch: 6, why: "peer_silent", at });
   });
 
+  test("a takeover from before its own is not taken for the last one", () => {
+    const bell = active();
+    const own = bell.is.lastTakeover;
+    bell.close().wait(1_000);
+    bell.open({ ...ACTIVE, epoch: 1, forMs: 60_000 });
+    expect(bell.is).toMatchObject({ role: "active", lastTakeover: own });
+  });
+
   test("two nodes of one name are told apart by their feeds, and it is said", () => {
     const bell = active()
       .close()
@@ -342,6 +350,42 @@ describe("a node without rows", () => {
     const bell = new Bell({ seeding: "unseeded" }).wait(9000).do({ kind: "wish", wish: "first" });
     expect(bell.answers).toEqual(["done"]);
     expect(bell.is).toMatchObject({ role: "active", serving: true });
+  });
+});
+
+describe("a node that has every row of its peer counts as seeded", () => {
+  const may = ({ state }: Bell) => mayBeSeeded(state);
+
+  test("once the peer is active, or could not be", () => {
+    for (const seeding of ["unseeded", "reseeding"] as const) {
+      const bell = () => new Bell({ seeding });
+      expect(may(bell())).toBe(false);
+      expect(may(bell().open(ACTIVE))).toBe(true);
+      expect(may(bell().open(PASSIVE))).toBe(false);
+      expect(may(bell().open({ ...PASSIVE, ready: false }))).toBe(true);
+      expect(may(bell().open({ ...PASSIVE, seeding: "reseeding" }))).toBe(true);
+      expect(may(bell().open({ ...ACTIVE, seeding: "unseeded" }))).toBe(false);
+      expect(may(bell().open(PASSIVE).hear(ACTIVE))).toBe(true);
+    }
+  });
+
+  test("after takeover_after if the peer could be active and is not", () => {
+    const bell = new Bell({ seeding: "unseeded" }).open({ ...PASSIVE, seeding: "unseeded", ready: false });
+    // That both were passive before counts for nothing.
+    bell.wait(60_000, { seeding: "unseeded", ready: false }).hear(PASSIVE);
+    expect(may(bell)).toBe(false);
+    expect(may(bell.wait(TAKEOVER_MS - 250, PASSIVE))).toBe(false);
+    expect(may(bell.wait(500, PASSIVE))).toBe(true);
+  });
+
+  test("while it is active itself after it has handed over, or offered it in vain", () => {
+    const bell = new Bell({ seeding: "reseeding" }).wait(4000);
+    expect([bell.is.role, may(bell)]).toEqual(["active", false]);
+    expect(may(bell.open(PASSIVE))).toBe(false);
+    expect(bell.state.handover?.why).toBe("reseeding");
+    expect(may(bell.wait(3000, PASSIVE))).toBe(false);
+    expect(may(bell.wait(3000, PASSIVE))).toBe(true);
+    expect([bell.is.role, bell.state.handover]).toEqual(["active", null]);
   });
 });
 

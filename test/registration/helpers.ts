@@ -109,6 +109,7 @@ export async function startApi(
     /** Puts something between the API and its store. */
     readonly wrap?: (store: Store) => Store;
     readonly serving?: () => boolean;
+    readonly mayLackRows?: () => boolean;
   } = {},
 ) {
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-registration-"));
@@ -124,6 +125,7 @@ export async function startApi(
   const config = testConfig(options.sharedRoute);
   const handler = createRegistrationHandler({
     ...(options.serving === undefined ? {} : { serving: options.serving }),
+    ...(options.mayLackRows === undefined ? {} : { mayLackRows: options.mayLackRows }),
     store: options.wrap?.(store) ?? store,
     keyring,
     config,

@@ -121,6 +121,7 @@ test("FCM accepts a right message and names it", async () => {
       unread: 3,
       priority: "high",
       visible: true,
+      shown: { title_loc_key: "t", body_loc_key: "b" },
       ttlSeconds: 3600,
       validateOnly: false,
       at: NOON,

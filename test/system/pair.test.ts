@@ -164,16 +164,53 @@ test("the process of the active node is killed: the other one is active within a
   await scene.exchange.idle();
   expect(scene.exchange.subscriptions().some((each) => each.mailbox === "ben")).toBe(true);
   expect((await passive.get("/metrics")).body).toContain("inboxbell_pair_protected 0\n");
+  // Nor does it tell a phone that it is unknown: the other one might know it.
+  const unknown = [
+    "GET",
+    `/v1/registrations/${crypto.randomUUID()}`,
+    "a-secret-of-a-phone-elsewhere",
+  ] as const;
+  const early = await ask(passive, ...unknown);
+  expect([early.includes(" 503 "), early.includes("not_known_yet")]).toEqual([true, true]);
   await active.up();
   await isProtected();
   expect(await scene.roles()).toEqual({ active: passive, passive: active });
   // It waits for the other one again, and so it may.
   await until(async () => (await passive.status()).waiting, "answers wait for both", 20_000);
+  await until(async () => (await ask(active, ...unknown)).includes(" 401 "), "both know who is unknown");
+  expect(await ask(passive, ...unknown)).toContain(" 401 ");
   deliver(ben);
   await until(
     () => !scene.exchange.subscriptions().some((each) => each.mailbox === "ben"),
     "the subscription ended",
   );
+}, 60_000);
+
+test("the end of a subscription is not told while the other node may lack what it rests on", async () => {
+  const { active, passive } = await scene.roles();
+  scene.turnTo(active);
+  const gone = scene.addPhone({ platform: "fcm", mailbox: "dora", tellsInbox: true });
+  await gone.enrol();
+  deliver(gone);
+  await shows(gone, 1);
+  await gone.unregister();
+  await isProtected();
+  const lives = () => scene.exchange.subscriptions().some((each) => each.mailbox === "dora");
+  passive.running.kill("SIGSTOP");
+  // Something to commit that the other node does not get: a body that cannot be used wakes its phone.
+  const { path, certificate } = callback(anna);
+  const body = "Host: localhost\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+  const unread = askRaw(active.ports.exchange, certificate, `POST ${path} HTTP/1.1\r\n${body}`);
+  await Bun.sleep(300);
+  deliver(gone);
+  await scene.exchange.idle();
+  passive.running.kill("SIGCONT");
+  expect(await unread).toContain("\r\nInboxbell-Durable: node\r\n");
+  expect(lives()).toBe(true);
+  await until(async () => (await active.status()).protected, "answers wait for both", 20_000);
+  expect(await scene.roles()).toEqual({ active, passive });
+  deliver(gone);
+  await until(() => !lives(), "the subscription ended");
 }, 60_000);
 
 test("an active node that stands still is replaced, and yields when it goes on, without a ring of its own", async () => {

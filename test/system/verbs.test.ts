@@ -56,6 +56,13 @@ describe("version", () => {
   });
 });
 
+test("an output that nobody reads to its end is no failure and no stack trace", async () => {
+  for (const args of ["completion bash", "--help"]) {
+    const { out, err } = await run(["bash", "-c", `${binary} ${args} | true; echo "\${PIPESTATUS[0]}"`]);
+    expect([args, out, err]).toEqual([args, "0\n", ""]);
+  }
+});
+
 test("the working directory's .env and bunfig.toml are none of the binary's business", async () => {
   const { path, remove } = freshDirectory("cwd");
   await Bun.write(join(path, "bunfig.toml"), 'preload = ["./preload.ts"]\n');

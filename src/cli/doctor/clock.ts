@@ -1,5 +1,4 @@
-// This machine's clock against what others say the time is. Pure; the answers are collected by the probes of the
-// providers.
+// This machine's clock against what the providers say the time is. Pure; the answers are collected by their probes.
 import { found, good, type Result } from "./findings.ts";
 
 /** When somebody said what time it is. */
@@ -24,9 +23,13 @@ export function judgeClock(sights: readonly TimeSight[]): Result[] {
     const size = Math.abs(offMs);
     const subject = `against ${who}`;
     if (size < OFF_MS) return good("clock", subject, `right to within ${OFF_MS / 1000} s`);
-    const seen = `this clock is ${spoken(size)} ${offMs > 0 ? "fast" : "slow"}`;
-    return found(size >= WRONG_MS ? "clock_wrong" : "clock_off", subject, seen);
+    return found(size >= WRONG_MS ? "clock_wrong" : "clock_off", subject, clockText(offMs));
   });
+}
+
+/** @param offMs how far this machine's clock is ahead, milliseconds */
+export function clockText(offMs: number): string {
+  return `this clock is ${spoken(Math.abs(offMs))} ${offMs > 0 ? "fast" : "slow"}`;
 }
 
 /** Reads HTTP's Date; null for what is none. */

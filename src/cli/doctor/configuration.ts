@@ -4,8 +4,9 @@ import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ConfigReading } from "../../config/load.ts";
 import type { FileRole } from "../../config/options.ts";
-import { type ConfigProblem, formatProblem } from "../../config/problems.ts";
+import { type ConfigProblem, formatProblem, sentence } from "../../config/problems.ts";
 import { type FindingCode, found, good, type Result } from "./findings.ts";
+import { linkCertificate } from "./pair.ts";
 
 export interface Checked {
   readonly problems: readonly ConfigProblem[];
@@ -15,6 +16,8 @@ export interface Checked {
 // What the look at the certificates tells better; of a push certificate only when it expires.
 const CERTIFICATES: ReadonlySet<FileRole> = new Set(["tls_certificate", "tls_key"]);
 
+const LINK_EXPIRY = / (expired|expires) on (\d{4}-\d{2}-\d{2})/;
+
 /** What `check` found, as results. */
 export function judgeConfiguration(reading: ConfigReading, { problems, warnings }: Checked): Result[] {
   const roles = new Map(reading.files.map(({ keyPath, role }) => [keyPath, role]));
@@ -23,21 +26,38 @@ export function judgeConfiguration(reading: ConfigReading, { problems, warnings 
     if (role === "apns_certificate") return /the certificate expire[sd] on /.test(message);
     return code === "tls_invalid" && role !== undefined && CERTIFICATES.has(role);
   };
-  const results = [
-    ...problems
-      .filter((one) => !isCertificate(one))
-      .map((one) => found(problemCode(one), one.keyPath, text(one))),
-    ...warnings
-      .filter((one) => !isCertificate(one))
-      .map((one) => found(warningCode(one), one.keyPath, text(one))),
+  const isLink = ({ keyPath, message }: ConfigProblem) =>
+    roles.get(keyPath) === "pair_certificate" && LINK_EXPIRY.test(message);
+  const told = [
+    ...problems.filter((one) => !isCertificate(one)).map((one) => [one, problemCode(one)] as const),
+    ...warnings.filter((one) => !isCertificate(one)).map((one) => [one, warningCode(one)] as const),
   ];
-  return results.length > 0
-    ? results
-    : [good("configuration", reading.file, "good, and so are the files that it names")];
+  const links = told.flatMap(([one]) => (isLink(one) ? linkExpiry(one) : []));
+  const others = told.flatMap(([one, code]) =>
+    isLink(one) ? [] : [found(code, one.keyPath, text(one), remedyOf(one))],
+  );
+  const fine = good("configuration", reading.file, "good, and so are the files that it names");
+  return [...(others.length === 0 ? [fine] : others), ...links];
 }
 
+/** As the look at the link says it, so that the same is not said twice. */
+function linkExpiry({ message }: ConfigProblem): Result[] {
+  const [, word, day = ""] = LINK_EXPIRY.exec(message) ?? [];
+  return [linkCertificate(word === "expired" ? "certificate_expired" : "certificate_expires_soon", day)];
+}
+
+/** A more particular remedy than the catalogue's, or undefined. */
+function remedyOf({ code }: ConfigProblem): string | undefined {
+  return code === "config_unreadable"
+    ? "Run doctor as root or as the service's user, or name another file with --config; `inboxbell setup` makes one."
+    : undefined;
+}
+
+/** What is wrong, and at which place of the configuration. */
 function text(problem: ConfigProblem): string {
-  return problem.keyPath === "" ? formatProblem(problem) : problem.message;
+  const { file, line, column, keyPath } = problem;
+  if (keyPath === "") return formatProblem(problem);
+  return line === undefined ? sentence(problem) : `${sentence(problem)} (${file}:${line}:${column})`;
 }
 
 function problemCode({ code }: ConfigProblem): FindingCode {
@@ -82,7 +102,8 @@ export function examineOwnership(reading: ConfigReading): Result[] {
     const seen = `${first.path} is of user ${first.uid}, ${other.path} of user ${other.uid}`;
     results.push(found("owner_differs", directory, seen));
   }
-  return results.length > 0 ? results : [good("permissions", directory, "owner and mode are right")];
+  if (results.length > 0 || first === undefined) return results;
+  return [good("permissions", directory, "owner and mode are right")];
 }
 
 function statOf(path: string) {

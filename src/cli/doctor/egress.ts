@@ -73,14 +73,7 @@ export async function examineEgress(config: Config, secrets: Secrets, clocks: Cl
   const [ways, sights] = await Promise.all([Promise.all(looks), Promise.all(asked)]);
   const results = [...ways.flat(), ...sights.map(({ result }) => result)];
   const times = sights.flatMap((sight) => sight.times);
-  return { results: results.filter(isNew), times: oneEach(times) };
-}
-
-/** The same is said once, of however many apps and addresses. */
-function isNew(result: Result, index: number, all: readonly Result[]): boolean {
-  const same = ({ code, subject, seen }: Result) =>
-    code === result.code && subject === result.subject && seen === result.seen;
-  return all.findIndex(same) === index;
+  return { results, times: oneEach(times) };
 }
 
 function oneEach(times: readonly TimeSight[]): TimeSight[] {

@@ -67,10 +67,16 @@ export async function examine(options: ExaminationOptions): Promise<Examination>
   const egress = secrets === null ? null : await examineEgress(config, secrets, clocks);
   if (secrets !== null) results.push(...(await examinePushCertificates(secrets.apps, clocks.now())));
   results.push(...(egress?.results ?? []));
-  const pair = socket === null ? null : await examinePair(socket, clocks.now());
-  results.push(...(pair?.results ?? []));
-  results.push(...judgeClock([...(egress?.times ?? []), ...(pair?.times ?? [])]));
-  return { results, status, config, secrets };
+  results.push(...judgeClock(egress?.times ?? []));
+  if (socket !== null) results.push(...(await examinePair(socket, clocks.now())));
+  return { results: results.filter(isNew), status, config, secrets };
+}
+
+/** The same is said once, of however many files, apps and addresses. */
+function isNew(result: Result, index: number, all: readonly Result[]): boolean {
+  const same = ({ code, subject, seen }: Result) =>
+    code === result.code && subject === result.subject && seen === result.seen;
+  return all.findIndex(same) === index;
 }
 
 /** The public URLs first: where somebody else ends TLS, the names in the file do not matter. */

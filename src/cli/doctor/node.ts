@@ -32,15 +32,29 @@ function refusal(socket: string, error: BellError): Result {
   return found(code, socket, error.message);
 }
 
+// Checks whose failure another look tells better: of the paused apps, and of the pair.
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set(["providers", "other node"]);
+// The check that fails where rings are due and none gets through.
+const DELIVERY = "delivery";
+
 /** What a node's own status means. Pure. */
 export function judgeStatus(status: NodeStatus): Result[] {
-  const { node, version, commit, ready, checks, paused, needsRestart, owed } = status;
-  const failing = checks.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
+  const { node, version, commit, ready, checks, paused, needsRestart } = status;
+  const failing = checks.filter(({ name, ok }) => !ok && !TOLD_ELSEWHERE.has(name));
+  const trouble = failing
+    .filter(({ name }) => name !== DELIVERY)
+    .map(({ name, detail }) => `${name}: ${detail}`)
+    .join("; ");
   const results: Result[] = [
-    ready
-      ? good("node", node, `ready (${status.role}), ${owed} rings owed`)
-      : found("node_not_ready", node, failing.join("; ") || "it says so"),
+    !ready
+      ? found("node_not_ready", node, trouble || "it says so")
+      : trouble === ""
+        ? good("node", node, `ready (${status.role}), ${ringsOwed(status.owed)}`)
+        : found("node_impaired", node, trouble),
   ];
+  for (const { name, detail } of failing) {
+    if (name === DELIVERY) results.push(found("rings_stalled", node, detail));
+  }
   if (version !== BUILD.version || commit !== BUILD.commit) {
     const seen = `it runs ${version} (${commit}), this is ${BUILD.version} (${BUILD.commit})`;
     results.push(found("version_differs", node, seen));
@@ -51,4 +65,8 @@ export function judgeStatus(status: NodeStatus): Result[] {
   }
   if (needsRestart.length > 0) results.push(found("restart_needed", node, needsRestart.join(", ")));
   return results;
+}
+
+function ringsOwed(count: number): string {
+  return `${count} ${count === 1 ? "ring" : "rings"} owed`;
 }

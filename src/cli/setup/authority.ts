@@ -1,7 +1,7 @@
 // A private certificate authority for a company that has none at hand, and the listeners' certificates from it. Unlike
 // the throw-away ones of a rehearsal these are lived with: Windows and phones have to take them.
 import "reflect-metadata";
-import { webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import {
   AuthorityKeyIdentifierExtension,
@@ -35,9 +35,19 @@ const KIND: KeyKind = { key: ALGORITHM, signature: ALGORITHM };
 const LEAF_BITS = 2048;
 const AUTHORITY_BITS = 3072;
 
-/** @param now epoch milliseconds */
-export async function makeAuthority(name: string, now: number): Promise<CertifiedKey> {
-  const keys = await generate(AUTHORITY_BITS);
+/**
+ * @param now epoch milliseconds
+ * @param key of an authority whose certificate was not written any more, PEM; null for a new one
+ * @throws BellError `setup_answer` if that key cannot be used
+ */
+export async function makeAuthority(name: string, now: number, key: string | null): Promise<CertifiedKey> {
+  const keys = key === null ? await generate(AUTHORITY_BITS) : await imported(key);
+  if (keys === null) {
+    throw new BellError(
+      "setup_answer",
+      "tls/ca.key is no RSA key in PEM: move it away to have a new authority made.",
+    );
+  }
   const subject: JsonName = [{ CN: [name] }];
   const certificate = await signCertificate(KIND, {
     subject,
@@ -59,12 +69,18 @@ export async function makeAuthority(name: string, now: number): Promise<Certifie
 /**
  * Issues a listener's certificate.
  * @param host name or address that clients call it by
+ * @param key that it is to be for, PEM, if it can be used; null for a new one
  * @returns the chain, with the authority's certificate at its end
  * @throws BellError `setup_answer` if the authority's own files cannot be used
  */
-export async function issueFrom(authority: CertifiedKey, host: string, now: number): Promise<CertifiedKey> {
+export async function issueFrom(
+  authority: CertifiedKey,
+  host: string,
+  now: number,
+  key: string | null,
+): Promise<CertifiedKey> {
   const { signingKey, issuer, issuerKey } = await opened(authority);
-  const keys = await generate(LEAF_BITS);
+  const keys = (key === null ? null : await imported(key)) ?? (await generate(LEAF_BITS));
   const leaf = await signCertificate(KIND, {
     subject: [{ CN: [host.slice(0, 64)] }],
     issuer,
@@ -101,6 +117,32 @@ export function isStillGood(
     );
   } catch {
     return false;
+  }
+}
+
+/** Whether a private key is the one of a certificate; both PEM. */
+export function isPair(chain: string, key: string): boolean {
+  try {
+    return new X509Certificate(chain).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
+}
+
+/** An RSA key of a file, or null if it is none. */
+async function imported(pem: string): Promise<CryptoKeyPair | null> {
+  try {
+    const key = createPrivateKey(pem);
+    const [pkcs8, spki] = [
+      key.export({ type: "pkcs8", format: "der" }),
+      createPublicKey(key).export({ type: "spki", format: "der" }),
+    ];
+    return {
+      privateKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, ALGORITHM, true, ["sign"]),
+      publicKey: await webcrypto.subtle.importKey("spki", spki, ALGORITHM, true, ["verify"]),
+    };
+  } catch {
+    return null;
   }
 }
 

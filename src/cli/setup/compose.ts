@@ -1,12 +1,13 @@
 // From answers to what is to be written: values of the configuration, files, and what has to be made. Nothing is
 // written here.
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Document } from "yaml";
+import { readPublicFile } from "../../config/secret-files.ts";
 import { BellError } from "../../errors.ts";
 import type { CertifiedKey } from "../../keys/certificates.ts";
-import { isStillGood, issueFrom, makeAuthority } from "./authority.ts";
+import { isPair, isStillGood, issueFrom, makeAuthority } from "./authority.ts";
 import { type CheckContext, checkAnswer, LISTS, listOf, PLAIN, PORTS, portOf } from "./check-answer.ts";
 import { type Edit, valueAt } from "./document.ts";
 import type { PlannedFile } from "./files.ts";
@@ -202,18 +203,20 @@ async function listenerCertificates(
     set(["listen", listener, "tls", "certificate"], `${name}.pem`);
     set(["listen", listener, "tls", "key"], `${name}.key`);
     const path = join(directory, `${name}.pem`);
-    if (existsSync(path) && isStillGood(readFileSync(path, "utf8"), ca.certificate, host, now, RENEW_DAYS))
-      continue;
-    const issued = await issueFrom(ca, host, now);
+    const keyPath = join(directory, `${name}.key`);
+    const there = existsSync(path) ? readPublicFile(path).toString("utf8") : null;
+    const key = existsSync(keyPath) ? readPublicFile(keyPath).toString("utf8") : null;
+    const belongs = there !== null && key !== null && isPair(there, key);
+    if (belongs && isStillGood(there, ca.certificate, host, now, RENEW_DAYS)) continue;
+    // A key without its certificate: a run was killed between the two. It is used, not replaced.
+    const issued = await issueFrom(ca, host, now, belongs ? null : key);
+    const isKept = issued.key === key;
+    if (!isKept) {
+      const what = `key of ${host}'s certificate`;
+      files.push({ path: keyPath, bytes: Buffer.from(issued.key), mode: SECRET_MODE, owner, what });
+    }
     const what = `certificate for ${host}`;
     files.push({ path, bytes: Buffer.from(issued.certificate), mode: PUBLIC_MODE, owner, what });
-    files.push({
-      path: join(directory, `${name}.key`),
-      bytes: Buffer.from(issued.key),
-      mode: SECRET_MODE,
-      owner,
-      what: "its key",
-    });
   }
   return join(directory, "tls", "ca.pem");
 }
@@ -222,7 +225,10 @@ async function listenerCertificates(
 async function privateAuthority(directory: string, now: number, files: PlannedFile[]): Promise<CertifiedKey> {
   const [certificatePath, keyPath] = [join(directory, "tls", "ca.pem"), join(directory, "tls", "ca.key")];
   if (existsSync(certificatePath) && existsSync(keyPath)) {
-    return { certificate: readFileSync(certificatePath, "utf8"), key: readFileSync(keyPath, "utf8") };
+    return {
+      certificate: readPublicFile(certificatePath).toString("utf8"),
+      key: readPublicFile(keyPath).toString("utf8"),
+    };
   }
   if (existsSync(certificatePath)) {
     throw new BellError(
@@ -230,22 +236,21 @@ async function privateAuthority(directory: string, now: number, files: PlannedFi
       `${certificatePath} is there without its key ${keyPath}: put the key back for this run, or move the certificate away to have a new authority made.`,
     );
   }
-  const made = await makeAuthority(`Inboxbell authority ${new Date(now).toISOString().slice(0, 10)}`, now);
-  files.push({
-    path: certificatePath,
-    bytes: Buffer.from(made.certificate),
-    mode: PUBLIC_MODE,
-    owner: null,
-    what: "private authority",
-  });
-  files.push({
-    path: keyPath,
-    bytes: Buffer.from(made.key),
-    mode: SECRET_MODE,
-    owner: null,
-    what: "the authority's key",
-  });
-  return made;
+  // A key without its certificate: a run was killed between the two.
+  const key = existsSync(keyPath) ? readPublicFile(keyPath).toString("utf8") : null;
+  const made = await makeAuthority(
+    `Inboxbell authority ${new Date(now).toISOString().slice(0, 10)}`,
+    now,
+    key,
+  );
+  if (key === null) {
+    const what = "key of a private authority";
+    files.push({ path: keyPath, bytes: Buffer.from(made.key), mode: SECRET_MODE, owner: null, what });
+  }
+  const what = "certificate of the private authority";
+  const bytes = Buffer.from(made.certificate);
+  files.push({ path: certificatePath, bytes, mode: PUBLIC_MODE, owner: null, what });
+  return { certificate: made.certificate, key: key ?? made.key };
 }
 
 type Keep = (source: Source, name: string, what: string, mode?: number) => string;
@@ -308,7 +313,7 @@ function enrolment(
   const path = join(dirname(configFile), name);
   const isThere = given === undefined && existsSync(path);
   const source = isThere
-    ? { path, bytes: readFileSync(path) }
+    ? { path, bytes: readPublicFile(path) }
     : given === undefined
       ? { path: "made now", bytes: Buffer.from(`${randomBytes(SECRET_BYTES).toString("base64url")}\n`) }
       : readSource(given, stdin);

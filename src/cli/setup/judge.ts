@@ -1,5 +1,6 @@
 // Whether an answer can be used, asked of the very schema, rules and loaders that the service reads its files with.
 import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { basename } from "node:path";
 import { KindGuard, type TSchema, type TUnion } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
@@ -53,6 +54,8 @@ function schemaAt(path: KeyPath): TSchema {
 
 /** A host or an address becomes a URL with the listener's port; a URL stays. */
 export function urlOf(answer: string, port: number): string {
+  // Its colons are no port's.
+  if (isIP(answer) === 6) return `https://[${answer}]:${port}`;
   return answer.includes("://") ? answer : `https://${answer}${/:\d+$/.test(answer) ? "" : `:${port}`}`;
 }
 

@@ -31,7 +31,7 @@ export function nextSteps(outcome: Outcome): string {
     ...outcome.openListeners.map(
       (name) => `Say who may connect: listen.${name}.allow is empty, so every address may.`,
     ),
-    `Back up ${keyFile} apart from the database: one is useless without the other.`,
+    `Once it runs, make a backup: inboxbell backup <file>${at}   (database and keys, encrypted; without ${keyFile} nobody can read the database)`,
   ];
   return ["Next:", ...steps.map((step, index) => `  ${index + 1}. ${step}`)].join("\n");
 }

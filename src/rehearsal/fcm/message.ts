@@ -14,6 +14,8 @@ export interface AcceptedMessage {
   readonly priority: "high" | "normal";
   /** Whether Android shows something by itself. */
   readonly visible: boolean;
+  /** What it shows, where the message is for Android alone. */
+  readonly shown?: Readonly<Record<string, unknown>>;
   readonly ttlSeconds?: number;
   readonly collapseKey?: string;
   readonly validateOnly: boolean;
@@ -39,6 +41,7 @@ export function checkMessage(body: Buffer): AcceptedMessage {
   const size = sizeOf(message.notification) + sizeOf(android.notification) + sizeOf(data);
   if (size > MESSAGE_LIMIT_BYTES) refuse("message", "Message is too big");
   const ttlSeconds = ttlOf(android.ttl);
+  const shown = child(android, "notification");
   const unread = data.unread !== undefined && /^\d{1,9}$/.test(data.unread) ? Number(data.unread) : undefined;
   return {
     token,
@@ -47,6 +50,7 @@ export function checkMessage(body: Buffer): AcceptedMessage {
     ...(data.reason === undefined ? {} : { reason: data.reason }),
     priority: priorityOf(android.priority),
     visible: message.notification !== undefined || android.notification !== undefined,
+    ...(shown ? { shown } : {}),
     ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
     ...(typeof android.collapse_key === "string" ? { collapseKey: android.collapse_key } : {}),
     validateOnly: request.validate_only === true,

@@ -39,7 +39,7 @@ afterAll(() => clinic.stop());
 async function bundle(name: string, log: string | null): Promise<ReadonlyMap<string, string>> {
   const examination = await clinic.look();
   const { configFile } = clinic.props;
-  const report = makeReport(configFile, examination.results, Date.now());
+  const report = makeReport(configFile, examination, Date.now());
   await writeBundle({ path: file(name), configFile, report, examination, log });
   const files = await new Bun.Archive(readFileSync(file(name))).files();
   const texts = await Promise.all([...files].map(async ([path, each]) => [path, await each.text()] as const));

@@ -26,16 +26,34 @@ describe("docs/troubleshooting.md", () => {
   });
 });
 
-test("each finding is made by a probe and shown by a test", () => {
-  const textOf = (directory: string) =>
-    readdirSync(join(root, directory))
-      .filter((name) => name.endsWith(".ts") && name !== "findings.ts" && name !== "document.test.ts")
-      .map((name) => readFileSync(join(root, directory, name), "utf8"))
-      .join("\n");
-  const [probes, tests] = [textOf("src/cli/doctor"), textOf("test/cli/doctor")];
+describe("each finding", () => {
   const codes = Object.keys(FINDINGS);
-  expect(codes.filter((code) => !probes.includes(`"${code}"`))).toEqual([]);
-  expect(codes.filter((code) => !tests.includes(`"${code}"`))).toEqual([]);
+  const named = (text: string) => codes.filter((code) => text.includes(`"${code}"`));
+  /** Files of a directory, without what is below it. */
+  const filesOf = (directory: string, isWanted: (name: string) => boolean) =>
+    readdirSync(join(root, directory))
+      .filter((name) => name.endsWith(".ts") && isWanted(name))
+      .map((name) => ({ name, text: readFileSync(join(root, directory, name), "utf8") }));
+  // Tests in which `doctor` looks at something real: this file and the pure judgements are none.
+  const shown = [
+    ...filesOf(
+      "test/cli/doctor",
+      (name) => name.endsWith(".test.ts") && !["document.test.ts", "judgements.test.ts"].includes(name),
+    ),
+    ...filesOf("test/system", (name) => /^doctor.*\.test\.ts$/.test(name)),
+    ...filesOf("test/system/long", (name) => /^doctor.*\.test\.ts$/.test(name)),
+  ];
+
+  test("is made by a probe", () => {
+    const probes = filesOf("src/cli/doctor", (name) => name !== "findings.ts").map(({ text }) => text);
+    expect(named(probes.join("\n"))).toEqual(codes);
+  });
+
+  test("is shown by a test that makes it real and has `doctor` look", () => {
+    expect(named(shown.map(({ text }) => text).join("\n"))).toEqual(codes);
+    // A judgement of values that a test made up shows nothing.
+    expect(shown.filter(({ text }) => /\bjudge[A-Z]/.test(text)).map(({ name }) => name)).toEqual([]);
+  });
 });
 
 test("the script for Exchange says that it was not tried there, and quotes names so that they stay names", () => {

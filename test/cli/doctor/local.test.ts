@@ -17,10 +17,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { judgeDisk } from "../../../src/cli/doctor/disk.ts";
-import { judgeStatus } from "../../../src/cli/doctor/node.ts";
-import { judgePair } from "../../../src/cli/doctor/pair.ts";
-import type { PairStatus } from "../../../src/pair/status.ts";
+import { examine } from "../../../src/cli/doctor/examination.ts";
 import { newestSchema } from "../../../src/store/database.ts";
 import { type Clinic, complaints, only, openClinic } from "./helpers.ts";
 
@@ -50,7 +47,15 @@ describe("doctor, of the configuration", () => {
     clinic.edit((text) => text.replace("ring: badge", "rnig: badge"));
     const result = await clinic.look();
     expect(complaints(result)).toEqual(["config_problem", "node_not_running"]);
-    expect(only(result, "config_problem").seen).toContain("unknown key");
+    const { seen } = only(result, "config_problem");
+    expect(seen).toMatch(/^unknown key; did you mean "ring"\? \(.*inboxbell\.yaml:\d+:\d+\)$/);
+  });
+
+  test("tells of a configuration that is not there, and how to come by one", async () => {
+    const clocks = { now: Date.now, monotonicNow: () => performance.now(), random: Math.random };
+    const result = await examine({ configFile: file("nowhere.yaml"), env: {}, clocks });
+    expect(complaints(result)).toEqual(["config_problem"]);
+    expect(only(result, "config_problem").remedy).toContain("inboxbell setup");
   });
 
   test("tells of weak settings by their own names", async () => {
@@ -169,13 +174,7 @@ describe("doctor, of the disk", () => {
     expect(report.results.find(({ code }) => code === "disk_slow")?.seen).toMatch(/a flush takes [4-9]\d/);
   });
 
-  test("tells of a network file system, of little space, and leaves nothing behind", async () => {
-    const flushMs = [1, 2, 3];
-    const gib = 1024 ** 3;
-    const nfs = judgeDisk("/d", { freeBytes: 5 * gib, type: 0x6969, flushMs });
-    expect(complaints({ results: nfs })).toEqual(["disk_not_local"]);
-    const low = judgeDisk("/d", { freeBytes: gib / 2, type: 0xef53, flushMs });
-    expect(complaints({ results: low })).toEqual(["disk_low"]);
+  test("leaves nothing behind there", async () => {
     await clinic.look();
     expect(readdirSync(clinic.props.directory).filter((name) => name.startsWith(".doctor"))).toEqual([]);
   });
@@ -243,54 +242,6 @@ describe("doctor, of a database at rest", () => {
 });
 
 describe("doctor, of the running node", () => {
-  test("tells of the pair's link, its certificate, its alarms, and the other node's clock", () => {
-    const DAY_MS = 86_400_000;
-    const link = { up: true, why: null, detail: null, certificateExpiresAt: 90 * DAY_MS };
-    const status = {
-      paired: true,
-      here: { role: "active" },
-      peer: { name: "bell-b" },
-      link,
-      protected: true,
-      lagRows: 0,
-      clockSkewMs: 5000,
-      alarms: [],
-    } as unknown as PairStatus;
-    const pair = (change: Partial<PairStatus>) => complaints(judgePair({ ...status, ...change }, 0));
-    expect(pair({})).toEqual([]);
-    expect(pair({ link: { ...link, up: false, why: "refused" } })).toEqual(["pair_disconnected"]);
-    expect(pair({ protected: false, lagRows: 7 })).toEqual(["pair_unprotected"]);
-    expect(pair({ link: { ...link, certificateExpiresAt: -1 } })).toEqual(["certificate_expired"]);
-    expect(pair({ link: { ...link, certificateExpiresAt: DAY_MS } })).toEqual(["certificate_expires_soon"]);
-    expect(pair({ alarms: ["epoch_unwritable"] })).toEqual(["pair_alarm"]);
-    expect(judgePair(status, 1000).times).toEqual([{ who: "node bell-b", theirs: 6000, ours: 1000 }]);
-    expect(judgePair({ ...status, paired: false }, 0).results).toEqual([]);
-  });
-
-  test("tells of what the node itself says: not ready, paused, of another version, waiting for a restart", async () => {
-    await clinic.up();
-    const { status } = await clinic.look();
-    expect(status).not.toBeNull();
-    const results = judgeStatus({
-      ...status!,
-      version: "0.0.1",
-      ready: false,
-      checks: [{ name: "database", ok: false, detail: "the disk is full" }],
-      paused: [
-        { app: "a", provider: "apns", reason: "InvalidProviderToken", hint: "Check apns.key.", seconds: 5 },
-      ],
-      needsRestart: ["listen.exchange.port"],
-    });
-    expect(complaints({ results })).toEqual([
-      "node_not_ready",
-      "version_differs",
-      "app_paused",
-      "restart_needed",
-    ]);
-    expect(only({ results }, "node_not_ready").seen).toBe("database: the disk is full");
-    expect(only({ results }, "app_paused").remedy).toBe("Check apns.key.");
-  });
-
   const setpriv = Bun.which("setpriv");
   test.skipIf(!isRoot || setpriv === null)(
     "that another user may not ask, says node_denied (root, setpriv)",

@@ -10,6 +10,7 @@ import { askNode } from "../../../src/ops/control.ts";
 import { createAuthority, issue } from "../../../src/rehearsal/certificates.ts";
 import type { Phone } from "../../../src/rehearsal/phone/phone.ts";
 import { APP } from "../../../src/rehearsal/stage/props.ts";
+import { readSight } from "../doctor-report.ts";
 import { type Scene, setScene, testBinary, until } from "../helpers.ts";
 import { bootMachine, canBoot, type Machine } from "./machine.ts";
 import { allPackages, canPackage, laterPackages, packageFile } from "./packages.ts";
@@ -26,6 +27,7 @@ const isX64 = process.arch === "x64";
 let scene: Scene;
 let machine: Machine;
 let iphone: Phone;
+let android: Phone;
 
 const unit = async (property: string) =>
   machine.must("systemctl", "show", "--property", property, "--value", "inboxbell");
@@ -58,6 +60,24 @@ async function rings(phone: Phone): Promise<void> {
     () => phone.badge === before + 1,
     () => `${phone.name} shows ${before + 1}; it shows ${phone.badge}`,
   );
+}
+
+const BY_ITS_USER = ["runuser", "-u", "inboxbell", "--"];
+const BY_NOBODY = ["runuser", "-u", "nobody", "--"];
+
+/** What belongs to a person, opens something, or identifies either: nothing of it may leave the machine. */
+function personal(): readonly string[] {
+  const { apnsKey, serviceAccount, enrolmentSecret } = scene.props;
+  const phones = [iphone, android].flatMap((phone) => [
+    ...[phone.token, phone.registrationId, phone.mailbox],
+    scene.callbackUrl(phone).split("/").at(-1) ?? "",
+  ]);
+  const { client_email, private_key, private_key_id } = serviceAccount.file;
+  const lines = [apnsKey.privateKey, private_key].flatMap((key) => key.split("\n"));
+  const keyFile = readFileSync(join(machine.root, "var/lib/inboxbell/keys.json"), "utf8");
+  const keys = [...keyFile.matchAll(/"([A-Za-z0-9+/_-]{40,}={0,2})"/g)].map(([, key = ""]) => key);
+  const secrets = [enrolmentSecret, apnsKey.keyId, apnsKey.teamId, client_email, private_key_id, ...keys];
+  return [...phones, ...secrets, ...lines.filter((line) => line.length > 20 && !line.startsWith("-----"))];
 }
 
 /** The certificate that a new connection is served; rejects where there is none. */
@@ -188,11 +208,45 @@ describe.skipIf(!canBoot || !canPackage || !isX64)(
 
     test("rings a phone that registers and whose mailbox gets mail", async () => {
       iphone = scene.addPhone({ platform: "apns", mailbox: "anna" });
-      const android = scene.addPhone({ platform: "fcm", mailbox: "ben" });
+      android = scene.addPhone({ platform: "fcm", mailbox: "ben" });
       await iphone.enrol();
       await android.enrol();
       await rings(iphone);
       await rings(android);
+    }, 60_000);
+
+    test("has nothing wrong with it for doctor, run by root or by its own user", async () => {
+      for (const as of [[], BY_ITS_USER]) {
+        const { code, out, err } = await machine.run([...as, "inboxbell", "doctor", "--json"]);
+        const sight = readSight(code, out);
+        expect([as, sight.results.filter((each) => each.code !== "ok"), err]).toEqual([as, [], ""]);
+        expect([as, sight.exitCode]).toEqual([as, 0]);
+      }
+      const script = await machine.must("inboxbell", "doctor", "--exchange");
+      expect(script).toContain(`$url  = '${scene.props.urls.exchange}'`);
+    }, 60_000);
+
+    test("tells by doctor, run by anybody else, no more than that he may not look", async () => {
+      const { code, out } = await machine.run([...BY_NOBODY, "inboxbell", "doctor", "--json"]);
+      const sight = readSight(code, out);
+      expect([sight.codes, sight.exitCode]).toEqual([["config_problem"], 1]);
+      expect(sight.only("config_problem").remedy).toContain("as root");
+    }, 60_000);
+
+    test("has a support bundle that names no phone, no mailbox and no secret", async () => {
+      const files = { "/root/support.tar.gz": [], "/tmp/support.tar.gz": BY_ITS_USER };
+      for (const [path, as] of Object.entries(files)) {
+        const said = await machine.must(...as, "inboxbell", "doctor", "--bundle", path);
+        expect(said.includes("no log in it")).toBe(as.length > 0);
+        expect(await shell(`stat -c %a ${path}`)).toBe("600");
+        const archive = await new Bun.Archive(readFileSync(join(machine.live, path))).files();
+        const texts = await Promise.all([...archive.values()].map((each) => each.text()));
+        const all = texts.join("\n");
+        expect(all).toContain('"ready": true');
+        // Only root and the group of the journal may read what the service said.
+        if (as.length === 0) expect(all).toContain("A phone was registered.");
+        expect(personal().filter((text) => all.includes(text))).toEqual([]);
+      }
     }, 60_000);
 
     test("reloads a good file, and refuses a bad one: the command fails, the log says why, and it goes on", async () => {

@@ -1,25 +1,20 @@
 // One run, as a program in the clients' namespace: sets the pair up, breaks one thing after another under load, lets it
 // heal, and leaves what the checker says. Started by run.ts.
 import { existsSync } from "node:fs";
-import { check, lostBadges } from "./checker.ts";
+import { finish, outcome } from "./ending.ts";
 import { type Evidence, NODES } from "./evidence.ts";
 import { FIRST_BACKUP, inject, mend } from "./faults.ts";
-import { evidenceOf } from "./ledger.ts";
 import { networkOf } from "./network.ts";
 import { FAKETIME } from "./node.ts";
 import { describeFault, type FaultKind, plan } from "./plan.ts";
 import { createRandom } from "./random.ts";
 import type { Played, PlayOptions } from "./run.ts";
-import { type PairScene, resultFile, setPairScene, startPair } from "./scene.ts";
-import { dumpStore } from "./stores.ts";
+import { resultFile, setPairScene, startPair } from "./scene.ts";
 
 const MAILS_A_SECOND = 4;
 // 64 MB of it are the node's reserve.
 const DISK_MEGABYTES = 100;
 const ROLES_EVERY_MS = 100;
-// No ring for so long: nothing is on its way any more.
-const STILL_MS = 2_500;
-const KEPT_LINES = 400;
 
 async function play(options: PlayOptions): Promise<Played> {
   const random = createRandom(options.seed);
@@ -38,7 +33,7 @@ async function play(options: PlayOptions): Promise<Played> {
     diskMegabytes: kinds.includes("disk_full") ? DISK_MEGABYTES : null,
     rolesEveryMs: ROLES_EVERY_MS,
   });
-  const { ledger, nodes, mail, phones, exchange } = scene;
+  const { ledger, nodes, mail, phones } = scene;
   const limitMs = options.seconds === null ? Number.POSITIVE_INFINITY : options.seconds * 1000;
   let evidence: Evidence | null = null;
   try {
@@ -62,85 +57,13 @@ async function play(options: PlayOptions): Promise<Played> {
       calmFromMs = ledger.now();
       ledger.note(`together after ${Math.round(calmFromMs - mendedAtMs)} ms`);
     }
-    mail.end();
-    await phones.end();
-    await scene.together(true);
-    await quiet(scene, options.patienceMs);
-    const [quietFromMs, quietAt] = [ledger.now(), Date.now()];
-    const unended = await endings(scene, options.patienceMs);
-    ledger.calm.push({ fromMs: calmFromMs, toMs: ledger.now() });
-    await scene.roles.stop();
-    await exchange.stop();
-    // Both at once would do; one after the other shows that the second one takes over without a word of the first.
-    for (const name of NODES) {
-      const { code } = await nodes[name].stop();
-      if (code !== 0) ledger.complaints.push(`${name} ended with ${code} when it was asked to stop`);
-    }
-    evidence = evidenceOf(ledger, {
-      roles: scene.roles.spells(),
-      stores: {
-        "bell-a": dumpStore(nodes["bell-a"].files.database, quietAt),
-        "bell-b": dumpStore(nodes["bell-b"].files.database, quietAt),
-      },
-      quietFromMs,
-      unended,
-      complaints: [
-        ...scene.services.violations(),
-        ...exchange.statistics().violations.map(({ rule, detail }) => `Exchange: ${rule} (${detail})`),
-      ],
-    });
+    evidence = await finish(scene, { patienceMs: options.patienceMs, calmFromMs });
   } catch (error) {
     ledger.complaints.push(error instanceof Error ? error.message : String(error));
   }
-  const finding = evidence === null ? null : check(evidence);
-  const played: Played = {
-    seed: options.seed,
-    violations: finding?.violations ?? ledger.complaints,
-    counts: finding?.counts ?? null,
-    timeline: ledger.timeline,
-    logs: {
-      "bell-a": nodes["bell-a"].lines().slice(-KEPT_LINES),
-      "bell-b": nodes["bell-b"].lines().slice(-KEPT_LINES),
-    },
-  };
+  const played = outcome(scene, options.seed, evidence);
   await scene.stop();
   return played;
-}
-
-/** Waits until Exchange has delivered all, every phone shows what it is owed, and rings have ended; or long enough. */
-async function quiet({ exchange, ledger }: PairScene, patienceMs: number): Promise<void> {
-  const until = ledger.now() + patienceMs;
-  let isDelivered = false;
-  void exchange.idle().then(() => {
-    isDelivered = true;
-  });
-  const isStill = () => ledger.now() - (ledger.pushes.at(-1)?.atMs ?? 0) > STILL_MS;
-  const isRight = () => {
-    const deletions = [...ledger.deletions.values()];
-    return lostBadges({ ...ledger, deletions, quietFromMs: ledger.now() }).length === 0;
-  };
-  while (ledger.now() < until && !(isDelivered && isStill() && isRight())) await Bun.sleep(250);
-  if (!isDelivered) ledger.complaints.push("Exchange still waits to deliver notifications");
-}
-
-/** Every mailbox changes once more: subscriptions of deleted registrations have to end now. */
-async function endings({ exchange, ledger }: PairScene, patienceMs: number): Promise<readonly string[]> {
-  const gone = new Set(
-    [...ledger.deletions.values()].flatMap(({ id, answered }) => (answered === null ? [] : id)),
-  );
-  const owners = new Map(ledger.subscriptions.map(({ subscriptionId, id }) => [subscriptionId, id]));
-  const left = () =>
-    exchange
-      .subscriptions()
-      .flatMap(({ id }) => owners.get(id) ?? [])
-      .filter((id) => gone.has(id));
-  const until = ledger.now() + patienceMs;
-  do {
-    // Again and again: some go to the passive node, which ends nothing.
-    for (const box of exchange.mailboxes()) box.deliver();
-    await Bun.sleep(STILL_MS);
-  } while (left().length > 0 && ledger.now() < until);
-  return left();
 }
 
 const options = JSON.parse(process.argv[2] ?? "") as PlayOptions;

@@ -43,6 +43,8 @@ export interface SceneOptions {
   readonly hasFakeClock: boolean;
   readonly diskMegabytes: number | null;
   readonly rolesEveryMs: number;
+  /** Nobody reaches a node but through the load balancer; default: some do. */
+  readonly frontOnly?: boolean;
 }
 
 // Exchange's first repeat, after 30 s, comes after 1.5 s.
@@ -52,6 +54,7 @@ const TOGETHER_WITHIN_MS = 60_000;
 /** Sets everything up in this process's namespace, which is the clients'; no node is started yet. */
 export async function setPairScene(options: SceneOptions): Promise<PairScene> {
   const { directory, network, binary, env, random, hasFakeClock, diskMegabytes } = options;
+  const { frontOnly = false } = options;
   const ledger = createLedger();
   const props = await makePairProps(directory);
   const common = { props, network, binary, env, hasFakeClock, diskMegabytes };
@@ -61,7 +64,7 @@ export async function setPairScene(options: SceneOptions): Promise<PairScene> {
   // Callback URLs name the load balancer; now and then Exchange reaches a node itself.
   const hosts = {
     get [ADDRESS.clients]() {
-      return pickAddress(random);
+      return pickAddress(random, frontOnly);
     },
   };
   const exchange = createExchangeSimulator({ ca: props.ca, timeScale: TIME_SCALE, hosts });
@@ -75,6 +78,7 @@ export async function setPairScene(options: SceneOptions): Promise<PairScene> {
     services: () => services,
     ledger,
     random,
+    frontOnly,
   });
   for (const name of NODES) writePairConfig(props, name, services.urls[name]);
   const balancer: Running = await startBalancer(directory);
