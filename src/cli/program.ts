@@ -30,6 +30,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showHelpAfterError("(run inboxbell --help to see the verbs)")
     .helpCommand(false)
+    .configureOutput({ outputError: (text, write) => write(spoken(text)) })
     .addHelpText(
       "after",
       [
@@ -173,4 +174,12 @@ export function createProgram(): Command {
 function fullName(command: Command): string {
   const { parent } = command;
   return parent === null || parent.parent === null ? command.name() : `${fullName(parent)} ${command.name()}`;
+}
+
+/**
+ * A complaint of the parser as this program words its own. What stands where nothing belongs is not repeated: it may be
+ * a token that was meant for standard input.
+ */
+function spoken(complaint: string): string {
+  return complaint.replace(/^error: /, "inboxbell: ").replace(/( but got \d+): .*\.$/ms, "$1.");
 }

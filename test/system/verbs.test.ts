@@ -332,7 +332,15 @@ describe("usage", () => {
     expect([code, out]).toEqual([2, ""]);
     expect(err).toContain(named);
     expect(err).toContain(hint);
+    expect(err).toStartWith("inboxbell: ");
     expectSentence(err);
+  });
+
+  test("an argument where none belongs is not repeated: it may be a token", async () => {
+    const { code, err } = await scene.verb("status", "a-device-token", "and\nanother");
+    expect(code).toBe(2);
+    expect(err).toContain("but got 2.");
+    expect(err).not.toMatch(/a-device-token|another/);
   });
 
   test("no verb at all ends with 2 and the list of verbs", async () => {
