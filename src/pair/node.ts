@@ -188,6 +188,11 @@ export function createPairNode(options: PairNodeOptions): PairNode {
     return ok;
   }
 
+  /** On a full disk with what the store keeps for that: whom nobody asks has not given it up yet. */
+  async function persist(epoch: number): Promise<boolean> {
+    return (await save({ epoch })) || (store.makeRoom() && (await save({ epoch })));
+  }
+
   function alarm(name: PairAlarm, on: boolean): void {
     const lines = ALARM_LINES[name];
     const fields = { peer: peerName, alarm: name };
@@ -213,7 +218,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
     return createRoleOwner({
       facts: { ...facts, takeoverAfterMs: config.takeoverAfterMs },
       clock,
-      persist: (wanted) => save({ epoch: wanted }),
+      persist,
       beat: () => link?.beat(),
       drain,
       role({ role, why, epoch: withEpoch }) {

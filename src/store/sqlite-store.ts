@@ -350,6 +350,8 @@ export function createStore(options: StoreOptions): Store {
       return performance.now() - started;
     },
 
+    makeRoom: () => reserve.giveUp(),
+
     onDue(listener) {
       onDue = listener;
     },

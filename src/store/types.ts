@@ -367,6 +367,8 @@ export interface Store {
   beginFeed(): Promise<void>;
   /** One real commit, as the self-check needs it; returns its duration in milliseconds. */
   probe(): Promise<number>;
+  /** Gives up the reserve, for what else has to be written to a full disk; whether there was one. */
+  makeRoom(): boolean;
   /** Says which registrations became due, after the commit. One listener. */
   onDue(listener: (news: readonly DueNews[]) => void): void;
 }

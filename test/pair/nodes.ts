@@ -47,7 +47,14 @@ export interface TwoNodes {
   close(): Promise<void>;
 }
 
-export async function createTwoNodes(): Promise<TwoNodes> {
+/** What of a node is not as usual. */
+export interface NodesWish {
+  /** Where the second node's database lies. */
+  readonly directoryOfB?: string;
+  readonly reserveBytes?: number;
+}
+
+export async function createTwoNodes({ directoryOfB, reserveBytes }: NodesWish = {}): Promise<TwoNodes> {
   const authority = await createAuthority("Inboxbell pair");
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-nodes-"));
   const wires = { a: await createRelay(), b: await createRelay() };
@@ -55,7 +62,7 @@ export async function createTwoNodes(): Promise<TwoNodes> {
   async function make(name: "bell-a" | "bell-b"): Promise<NodeUnderTest> {
     const isA = name === "bell-a";
     const [out, into] = isA ? [wires.a, wires.b] : [wires.b, wires.a];
-    const database = join(directory, `${name}.db`);
+    const database = join((isA ? null : directoryOfB) ?? directory, `${name}.db`);
     const identity = { ...(await nodeCertificate(authority, name)), expiresAt: Date.now() + 86_400_000 };
     let port = 0;
     const node: NodeUnderTest = {
@@ -76,6 +83,7 @@ export async function createTwoNodes(): Promise<TwoNodes> {
           now: Date.now,
           synchronous: "OFF",
           mergeChangesMs: 0,
+          ...(reserveBytes === undefined ? {} : { reserveBytes }),
         });
         node.pair = createPairNode({
           config: {
@@ -128,8 +136,10 @@ export async function createTwoNodes(): Promise<TwoNodes> {
   const b = await make("bell-b");
   const all = [wires.a, wires.b];
   const isWhole = ({ pair }: NodeUnderTest) => {
-    const { protected: isProtected, here } = pair.status();
-    return isProtected && here.serving && here.seeding === "seeded";
+    const { protected: isProtected, here, peer } = pair.status();
+    // What the other one has just become is known here a moment later.
+    const knows = peer?.seeding === "seeded" && peer.ready;
+    return isProtected && here.serving && here.seeding === "seeded" && knows;
   };
   return {
     a,
