@@ -43,11 +43,20 @@ export function writeInOneStep(path: string, bytes: Buffer, mode: number, owner:
 /** Removes what processes that were killed while they wrote this file left beside it; it may hold a secret. */
 export function removeLeftovers(path: string): void {
   const start = `${basename(path)}.`;
-  for (const name of readdirSync(dirname(path))) {
+  for (const name of namesBeside(path)) {
     const pid = name.startsWith(start) ? /^(\d+)\.new$/.exec(name.slice(start.length))?.[1] : undefined;
     if (pid === undefined) continue;
     if (Number(pid) === process.pid || !isAlive(Number(pid)))
       rmSync(join(dirname(path), name), { force: true });
+  }
+}
+
+/** None where the directory is missing or may not be listed: that is told by whoever opens the file itself. */
+function namesBeside(path: string): string[] {
+  try {
+    return readdirSync(dirname(path));
+  } catch {
+    return [];
   }
 }
 
