@@ -261,4 +261,28 @@ describe("a switch by hand", () => {
     const notified = [first!, { ...first!, eventAt: 5_000, atMs: 5_490 }];
     expect(violations({ switches, notified, pushes: [push!, again] })).toEqual([]);
   });
+
+  test("does not keep a phone's two subscriptions from telling of the same mail at once", () => {
+    const [first] = evidence().notified;
+    const subscriptions = [
+      ...evidence().subscriptions,
+      { subscriptionId: "s-new", id: A, generation: 6, madeAtMs: 4_000 },
+    ];
+    const notified = [
+      { ...first!, atMs: 5_300 },
+      { ...first!, atMs: 5_310, subscriptionId: "s-new" },
+    ];
+    const pushes = [{ ...push!, atMs: 5_320 }, again];
+    const store6 = {
+      ...store(),
+      registrations: [{ id: A, revision: 6, deleted: false }, ...store().registrations.slice(1)],
+      folders: [{ id: A, name: "inbox", generation: 6 }],
+    };
+    const stores = { "bell-a": store6, "bell-b": store6 };
+    expect(violations({ switches, subscriptions, notified, pushes, stores })).toEqual([]);
+    const third = [...pushes, { ...push!, atMs: 5_700 }];
+    expect(violations({ switches, subscriptions, notified, pushes: third, stores }).join()).toContain(
+      "1 rings were doubled",
+    );
+  });
 });

@@ -37,6 +37,8 @@ const ROLES_SETTLE_MS = 2_000;
 const SHORT_MS = 1_200;
 // An answer may be noted so much after the ring that it led to.
 const ANSWER_LATE_MS = 300;
+// A ring that had begun before a notification may reach the provider so much after it.
+const IN_FLIGHT_MS = 1_000;
 // A request that was on its way at the end of a switch.
 const SWITCH_TAIL_MS = 1_000;
 
@@ -287,23 +289,40 @@ function failedBySwitch({ switches, failures }: Evidence): string[] {
     : [`${failed.length} requests failed while roles were switched by hand, such as: ${failed[0]?.what}`];
 }
 
-/** Rings with the badge that the phone showed already, and no notification in between that asked for them. */
+/**
+ * Rings of mail with the badge that the phone showed already, more of them than notifications that asked for it: a phone
+ * that subscribes anew has two subscriptions for a while, and each tells of the same mail.
+ */
 function doubledRings({ pushes, notified, subscriptions }: Evidence): readonly PushSeen[] {
   const owners = new Map(subscriptions.map(({ subscriptionId, id }) => [subscriptionId, id]));
-  const heard = new Map<string, number[]>();
-  for (const { subscriptionId, atMs } of notified) {
-    const id = owners.get(subscriptionId);
-    if (id !== undefined) heard.set(id, [...(heard.get(id) ?? []), atMs]);
+  const heard = new Map<string, Notified[]>();
+  for (const each of notified) {
+    const id = owners.get(each.subscriptionId);
+    if (id !== undefined) heard.set(id, [...(heard.get(id) ?? []), each]);
   }
-  const shown = new Map<string, PushSeen>();
+  const shown = new Map<string, ShownBadge>();
   return pushes.filter((push) => {
     if (push.badge === null) return false;
-    const before = shown.get(push.id);
-    shown.set(push.id, push);
-    if (push.reason !== "mail" || before?.badge !== push.badge) return false;
-    const news = heard.get(push.id) ?? [];
-    return !news.some((atMs) => atMs > before.atMs + ANSWER_LATE_MS && atMs < push.atMs + ANSWER_LATE_MS);
+    const last = shown.get(push.id);
+    const isSame = last?.badge === push.badge;
+    const sinceMs = (isSame ? last.sinceMs : last?.atMs) ?? Number.NEGATIVE_INFINITY;
+    const rings = (isSame ? last.rings : 0) + (push.reason === "mail" ? 1 : 0);
+    shown.set(push.id, { badge: push.badge, rings, sinceMs, atMs: push.atMs });
+    if (!isSame || push.reason !== "mail") return false;
+    const asked = (heard.get(push.id) ?? []).filter(
+      ({ unread, atMs }) =>
+        unread === push.badge && atMs > sinceMs - IN_FLIGHT_MS && atMs < push.atMs + ANSWER_LATE_MS,
+    );
+    return rings > asked.length;
   });
+}
+
+/** What a phone shows, the rings of mail that said so, and the ring with another badge before them. */
+interface ShownBadge {
+  readonly badge: number;
+  readonly rings: number;
+  readonly sinceMs: number;
+  readonly atMs: number;
 }
 
 /** A switch by hand doubles no ring. */
