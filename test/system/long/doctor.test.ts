@@ -1,27 +1,11 @@
 // What `doctor` finds of a live node that takes another build, or more patience, to bring about.
 import { expect, test } from "bun:test";
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { doctor } from "../doctor-report.ts";
-import { freshDirectory, run, setScene, until } from "../helpers.ts";
+import { freshDirectory, setScene, until } from "../helpers.ts";
+import { buildVersion } from "./pair/neighbours.ts";
 
-const root = join(import.meta.dir, "..", "..", "..");
 const BUILD_MS = 120_000;
-
-/** A build of this checkout that calls itself by another version; its path. */
-async function otherBuild(directory: string, version: string): Promise<string> {
-  for (const name of ["src", "scripts", "package.json", "package-lock.json"]) {
-    cpSync(join(root, name), join(directory, name), { recursive: true });
-  }
-  symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
-  const file = join(directory, "package.json");
-  writeFileSync(file, readFileSync(file, "utf8").replace(/"version": "[^"]+"/, `"version": "${version}"`));
-  const outfile = join(directory, "inboxbell");
-  const command = [process.execPath, join(directory, "scripts", "build.ts"), "--outfile", outfile];
-  const { code, err } = await run(command, { cwd: directory, limitMs: BUILD_MS });
-  if (code !== 0) throw new Error(`the build ended with ${code}: ${err}`);
-  return outfile;
-}
 
 test(
   "a node that was not restarted after an upgrade: version_differs, and both versions",
@@ -31,7 +15,7 @@ test(
     const { configFile } = scene.props;
     const look = () => doctor(configFile, join(scene.directory, "tmp"));
     try {
-      const old = await otherBuild(build.path, "0.0.7");
+      const old = await buildVersion(build.path, "0.0.7", []);
       const node = await scene.up([old, "serve", "--config", configFile]);
       const sight = await look();
       expect([sight.codes, sight.exitCode]).toEqual([["version_differs"], 0]);
