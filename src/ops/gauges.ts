@@ -18,6 +18,10 @@ export interface Counts {
 
 // A scrape every 15 s is usual; several scrapers share one count. Milliseconds.
 const FRESH_MS = 5_000;
+// Counting a million rows takes seconds: they are counted again when at most a twentieth of the time goes into that.
+const COST_TIMES = 20;
+// Whatever counting seemed to take: the clock may have been set meanwhile.
+const MOST_FRESH_MS = 60_000;
 
 /**
  * @param count asks the store
@@ -25,14 +29,21 @@ const FRESH_MS = 5_000;
  */
 export function createGauges(metrics: Metrics, count: () => Promise<Counts>, now: () => number) {
   let last: { readonly at: number; readonly counts: Promise<Counts> } | null = null;
+  let freshMs = FRESH_MS;
   const fresh = (): Promise<Counts> => {
-    if (last !== null && now() - last.at <= FRESH_MS && now() >= last.at) return last.counts;
+    if (last !== null && now() - last.at <= freshMs && now() >= last.at) return last.counts;
     const asked = { at: now(), counts: count() };
     last = asked;
-    // A failure is not kept: whoever asks next asks the store again.
-    asked.counts.catch(() => {
-      if (last === asked) last = null;
-    });
+    asked.counts.then(
+      () => {
+        const wanted = COST_TIMES * (now() - asked.at);
+        freshMs = Math.min(MOST_FRESH_MS, Math.max(FRESH_MS, wanted));
+      },
+      // A failure is not kept: whoever asks next asks the store again.
+      () => {
+        if (last === asked) last = null;
+      },
+    );
     return asked.counts;
   };
   return {

@@ -1,4 +1,4 @@
-// Which state a folder's subscription is in, from its row alone. The counts in `survey.ts` say the same in SQL.
+// Which state a folder's subscription is in, from its row alone. The counts in `tally.ts` say the same in SQL.
 import type { Folder, FolderState } from "./types.ts";
 
 /** What the state of a folder depends on. */

@@ -20,6 +20,7 @@ import { createRingBook, type RingBook } from "./ring-book.ts";
 import { createRows, idBytes, type Rows } from "./rows.ts";
 import { createSpentRows, type SpentRows } from "./spent.ts";
 import { createSurvey, type Survey } from "./survey.ts";
+import { prepareTally, type Tally } from "./tally.ts";
 import type { Position } from "./types.ts";
 
 const MERGE_CHANGES_MS = 2_000;
@@ -37,6 +38,8 @@ export interface Session {
   readonly book: RingBook;
   readonly commits: GroupCommit;
   readonly survey: Survey;
+  /** Begins a count over all registrations. */
+  readonly tally: () => Tally;
   readonly inspector: Inspector;
   readonly replica: Replica;
   readonly spent: SpentRows;
@@ -163,6 +166,7 @@ export function openSession(
     marks,
     position: () => ({ feed, seq, commit: marks.newest }),
     survey: createSurvey(db),
+    tally: prepareTally(db),
     inspector: createInspector(db, rows, lazy, mergeChangesMs),
     restoredAt: restored,
     get committedSeq() {

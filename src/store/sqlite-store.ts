@@ -237,8 +237,16 @@ export function createStore(options: StoreOptions): Store {
       await inCommit(({ rows }) => rows.shiftDue(deltaMs, now()));
     },
 
-    async counts() {
-      return opened().survey.counts();
+    async counts(at) {
+      const counted = opened();
+      const tally = counted.tally();
+      for (let after = tally.countOn(null); after !== null; after = tally.countOn(after)) {
+        // Whoever came meanwhile is served in between.
+        await new Promise((resolve) => setImmediate(resolve));
+        // A new feed has opened the database anew.
+        if (opened() !== counted) return store.counts(at);
+      }
+      return tally.sums();
     },
 
     async position() {

@@ -1,14 +1,12 @@
-// Questions over all registrations: what is due, what fell idle, the counts for metrics and `status`, and the walk over
-// all of them.
+// Questions over all registrations: what is due, what fell idle, and the walk over all of them.
 import type Database from "better-sqlite3";
 import { type FolderRecord, toFolder } from "./records.ts";
 import { idBytes, idText } from "./rows.ts";
-import type { Folder, FolderState, Platform, Queue, StoreCounts, WalkedPhone } from "./types.ts";
+import type { Folder, Queue, WalkedPhone } from "./types.ts";
 
 export interface Survey {
   due(queue: Queue, now: number, limit: number): string[];
   nextDueAt(queue: Queue, after: number): number | null;
-  counts(): StoreCounts;
   /** Ids of registrations last renewed at or before this time, at most a thousand. */
   idle(renewedUntil: number): Buffer[];
   /** Registrations that exist, after an id or from the first one on, with their folders. */
@@ -29,25 +27,6 @@ export function createSurvey(db: Database.Database): Survey {
   const next = db
     .prepare("SELECT min(not_before) FROM due WHERE app = ? AND platform = ? AND not_before > ?")
     .pluck();
-  const oldest = db.prepare("SELECT min(since) FROM due").pluck();
-  const owed = db.prepare("SELECT count(*) FROM due").pluck();
-  const registrations = db.prepare(`
-    SELECT app, platform, count(*) AS count FROM registration
-    WHERE deleted_at IS NULL AND idle_at IS NULL GROUP BY app, platform`);
-  const notRung = db
-    .prepare(
-      `SELECT count(DISTINCT id) FROM delivery JOIN registration ON id = registration
-       WHERE dead IS NOT NULL AND dead_token_mac = token_mac AND dead_at >= renewed_at
-         AND deleted_at IS NULL AND idle_at IS NULL`,
-    )
-    .pluck();
-  const subscriptions = db.prepare(`
-    SELECT CASE WHEN ended_generation >= generation THEN 'ended'
-                WHEN failed_at IS NOT NULL THEN 'failed'
-                WHEN silent_at IS NOT NULL THEN 'silent'
-                WHEN bound_generation <> generation OR last_heard_at IS NULL THEN 'expected'
-                ELSE 'live' END AS state, count(*) AS count
-    FROM folder WHERE removed_revision IS NULL GROUP BY 1`);
   const walk = db.prepare(`
     SELECT id, app, EXISTS (
       SELECT 1 FROM delivery WHERE delivery.registration = id AND dead IS NOT NULL
@@ -82,19 +61,6 @@ export function createSurvey(db: Database.Database): Survey {
         if (row.name !== null) phone.folders.push(toFolder(row));
       }
       return phones;
-    },
-    counts() {
-      const states = { expected: 0, live: 0, silent: 0, failed: 0, ended: 0 };
-      for (const row of subscriptions.all() as { state: FolderState; count: number }[]) {
-        states[row.state] = row.count;
-      }
-      return {
-        registrations: registrations.all() as { app: string; platform: Platform; count: number }[],
-        notRung: notRung.get() as number,
-        subscriptions: states,
-        owed: owed.get() as number,
-        owedOldestSince: (oldest.get() as number | null | undefined) ?? null,
-      };
     },
   };
 }

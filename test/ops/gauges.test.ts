@@ -9,6 +9,7 @@ let now: number;
 let counts: Counts;
 let asked: number;
 let failing: boolean;
+let takesMs: number;
 let metrics: ReturnType<typeof createMetrics>;
 let gauges: ReturnType<typeof createGauges>;
 
@@ -17,11 +18,13 @@ beforeEach(() => {
   counts = EMPTY;
   asked = 0;
   failing = false;
+  takesMs = 0;
   metrics = createMetrics({ version: "0", commit: "0" });
   gauges = createGauges(
     metrics,
     async () => {
       asked += 1;
+      now += takesMs;
       if (failing) throw new Error("the disk is gone");
       return counts;
     },
@@ -64,6 +67,23 @@ test("share one count among scrapes within five seconds, however many ask at onc
   now += 1;
   await gauges.refresh();
   expect(asked).toBe(2);
+});
+
+test("a count that took long is shared for twenty times as long, a minute at most", async () => {
+  takesMs = 600;
+  await gauges.refresh();
+  now += 12_000 - takesMs;
+  await gauges.refresh();
+  expect(asked).toBe(1);
+  now += 1;
+  // As if the clock had been set while it counted.
+  takesMs = 3_600_000;
+  await gauges.refresh();
+  expect(asked).toBe(2);
+  now += 60_001;
+  takesMs = 0;
+  await gauges.refresh();
+  expect(asked).toBe(3);
 });
 
 test("go on after the clock was set back", async () => {
