@@ -172,9 +172,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  function landed(lane: Lane, settlement: Settlement): void {
+  function landed(lane: Lane, settlement: Settlement, origin: DueNews["origin"]): void {
     if (flights.size === 0) for (const resolve of waiting.splice(0)) resolve();
-    news.landed(settlement.ring.registrationId);
+    const { registrationId } = settlement.ring;
+    // Before what was announced meanwhile, which has a newer one.
+    if (settlement.kind === "again") news.keepOrigin(registrationId, origin);
+    news.landed(registrationId);
     if (settlement.kind === "again") puller.arm(lane, (settlement.notBefore ?? settlement.at) - now());
     const { pause, window } = lane.state;
     if (pause !== null) puller.arm(lane, pause.probeAt - monotonicNow());

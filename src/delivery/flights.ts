@@ -23,7 +23,7 @@ export interface FlightsOptions {
   /** A ring was answered; the queue's state is the one after it. */
   readonly answered: (lane: Lane, verdict: Verdict) => void;
   /** The ring's end is noted, or given up on because of the stop: its phone may be rung again. */
-  readonly landed: (lane: Lane, settlement: Settlement) => void;
+  readonly landed: (lane: Lane, settlement: Settlement, origin: DueNews["origin"]) => void;
 }
 
 export interface Flights {
@@ -128,12 +128,12 @@ export function createFlights(options: FlightsOptions): Flights {
 
   function landed(settlement: Settlement): void {
     const id = settlement.ring.registrationId;
-    const lane = flights.get(id)?.lane;
+    const flight = flights.get(id);
     flights.delete(id);
     progressed?.();
-    if (lane === undefined) return;
-    lane.flying.delete(id);
-    options.landed(lane, settlement);
+    if (flight === undefined) return;
+    flight.lane.flying.delete(id);
+    options.landed(flight.lane, settlement, flight.origin);
   }
 
   function stopIfUnused(sender: Sender): void {

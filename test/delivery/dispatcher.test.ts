@@ -297,6 +297,28 @@ describe("the dispatcher", () => {
     });
   });
 
+  test("carries the correlation id of the newest post through every try", async () => {
+    const apple = handSender();
+    const bell = await over([apple]);
+    apple.auto = ({ attempt }) =>
+      attempt < 3 ? { kind: "transient", reason: "InternalServerError", retryAfterMs: null } : accepted;
+    await bell.register(1);
+    const post = (correlationId: string) =>
+      bell.owe(1, { reasons: [{ reason: "mail" }] }, { correlationId, receivedAtMs: bell.clock.now() });
+    await post("corr-1");
+    await until(() => apple.sent.length === 1, "a try");
+    await settled();
+    await post("corr-2");
+    await bell.advanceUntil(() => apple.sent.length === 4, "the last try");
+    await until(() => bell.lines.some((line) => line.includes('"Rang."')), "the ring");
+    const told = bell.lines.map((line) => JSON.parse(line.replace(/^<\d>/, "")));
+    const rings = told.filter(({ msg }) => /^Rang|did not get through/.test(msg));
+    expect(rings.map(({ msg, correlationId }) => [msg.split(" ")[0], correlationId])).toEqual([
+      ["A", "corr-1"],
+      ["Rang.", "corr-2"],
+    ]);
+  });
+
   test("writes nothing personal into the journal", async () => {
     const apple = handSender();
     const bell = await over([apple]);
