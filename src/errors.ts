@@ -95,6 +95,11 @@ export const CATALOGUE = {
     text: "The database is damaged.",
     remedy: "Keep the file, restore the newest backup, and start again; phones register again by themselves.",
   },
+  system_libraries: {
+    text: "The machine's system libraries are too old, or one is missing.",
+    remedy:
+      "Use Debian 12, Ubuntu 22.04, RHEL 9 or a later system: glibc 2.34 and libstdc++ of GCC 11 are needed.",
+  },
   store_unavailable: {
     status: 503,
     text: "The database cannot be written at the moment.",

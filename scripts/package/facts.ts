@@ -22,8 +22,10 @@ export const MACHINES: readonly Machine[] = [
   { target: "linux-arm64", debian: "arm64", rpm: "aarch64" },
 ];
 
-// The oldest C library that the runtime works with.
-export const GLIBC = "2.17";
+/** The oldest system libraries that everything in the executable can be loaded with; a test looks at what it asks for. */
+export const GLIBC = "2.34";
+/** By the newest symbols that are asked for. GCC 11 brought them. */
+export const LIBSTDCXX = { symbols: "3.4.29", gcc: "11" } as const;
 
 /** One build: what is the same in all of its packages. */
 export interface Build {

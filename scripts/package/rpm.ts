@@ -8,6 +8,7 @@ import {
   DESCRIPTION,
   dateOf,
   GLIBC,
+  LIBSTDCXX,
   MAINTAINER,
   type Machine,
   NAME,
@@ -101,6 +102,7 @@ Packager: ${MAINTAINER}
 # What the executable needs is known; what it holds must not be looked into for more.
 AutoReqProv: no
 Requires: glibc >= ${GLIBC}
+Requires: libstdc++.so.6(GLIBCXX_${LIBSTDCXX.symbols})(64bit)
 Requires: systemd
 Requires(pre): shadow-utils
 Recommends: ca-certificates

@@ -118,6 +118,9 @@ export function isDiskFull(error: unknown): boolean {
 /** Turns SQLite's error into one of the catalogue; others pass through. */
 export function toStoreError(error: unknown, path: string): unknown {
   if (error instanceof BellError) return error;
+  if (error instanceof Error && "code" in error && error.code === "ERR_DLOPEN_FAILED") {
+    return new BellError("system_libraries", `The database engine cannot be loaded: ${error.message}`, error);
+  }
   const code = sqliteCode(error);
   if (code === "") return error;
   if (code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB")) {
