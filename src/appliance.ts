@@ -259,6 +259,7 @@ export async function startAppliance(
       const keptMs = spentKeptMs(settings.config.retention.idleRegistrationMs);
       return store.removeSpent({ until: now() - keptMs, seq: pairing.onAllNodesSeq() });
     },
+    removeFormer: () => store.removeFormer({ seq: pairing.onAllNodesSeq(), peerFeed: pairing.peerFeed() }),
     log,
     monotonicNow,
   });

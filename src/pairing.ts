@@ -38,6 +38,8 @@ export interface Pairing {
   mayLackRows(): boolean;
   /** The last position of this node's feed that is on every node that there is. */
   onAllNodesSeq(): number;
+  /** The other node's present feed, null without another node. */
+  peerFeed(): string | null;
   /** Commits fail from now on, or work again. */
   commitsFail(fail: boolean): void;
   /** The database came out of a backup. */
@@ -107,6 +109,7 @@ function singleNode(store: Store): Pairing {
     mayEnd: () => true,
     mayLackRows: () => false,
     onAllNodesSeq: () => store.committedSeq(),
+    peerFeed: () => null,
     commitsFail() {},
     restored() {},
     checks: [],
@@ -202,6 +205,7 @@ async function oneOfTwo(options: PairingOptions, config: PairConfig): Promise<Pa
     mayEnd: () => pair.mayEnd(),
     mayLackRows: () => pair.mayLackRows(),
     onAllNodesSeq: () => pair.onAllNodesSeq(),
+    peerFeed: () => pair.peerFeed(),
     commitsFail: (fail) => pair.commitsFail(fail),
     restored: () => pair.restored(),
     checks: [

@@ -17,6 +17,8 @@ export interface IdleSweepOptions {
   readonly sweep: () => Promise<number>;
   /** Removes what is left of registrations that ended long ago; says how many. */
   readonly removeSpent: () => Promise<number>;
+  /** Removes rows of databases before a restore that are of no use any more; says how many. */
+  readonly removeFormer: () => Promise<number>;
   readonly log: Logger;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
@@ -30,7 +32,7 @@ export interface IdleSweep {
 }
 
 export function createIdleSweep(options: IdleSweepOptions): IdleSweep {
-  const { sweep, removeSpent, log, monotonicNow } = options;
+  const { sweep, removeSpent, removeFormer, log, monotonicNow } = options;
   let timer: ReturnType<typeof setInterval> | null = null;
   let runs = 0;
   let heldUntil = Number.NEGATIVE_INFINITY;
@@ -50,6 +52,13 @@ export function createIdleSweep(options: IdleSweepOptions): IdleSweep {
       if (count > 0) log.info({ count }, "What was left of registrations that ended long ago was removed.");
     } catch (error) {
       log.warn({ reason: String(error) }, "What is left of ended registrations could not be removed.");
+    }
+    try {
+      const count = await removeFormer();
+      if (count > 0)
+        log.info({ count }, "Rows from before a restore that are of no use any more were removed.");
+    } catch (error) {
+      log.warn({ reason: String(error) }, "Rows from before a restore could not be removed.");
     }
   }
 

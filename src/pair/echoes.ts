@@ -1,6 +1,6 @@
 // Positions in this node's feed of rows that stand exactly as the peer sent them: it has them, so they are not sent
 // back. Kept in memory only; what is forgotten is sent once, and comes to rest there.
-import type { SeqRange } from "../store/types.ts";
+import type { SeqRange } from "../store/feed-types.ts";
 
 export interface Echoes {
   /** Adds positions; they are above all that were added before. */

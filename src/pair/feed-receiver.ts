@@ -1,7 +1,8 @@
 // Merges the peer's rows as they come over one connection, and acknowledges pages once they are durable. Pages that
 // wait share a commit; a long one is merged in as many as it takes to keep each short.
 // Never waits for what this node has sent itself.
-import type { Position, ReplicaRow, Store } from "../store/types.ts";
+import type { Position, ReplicaRow } from "../store/feed-types.ts";
+import type { Store } from "../store/types.ts";
 import { createBatchSize } from "./batch-size.ts";
 import type { Connection } from "./connection.ts";
 import type { RowsFrame } from "./frames.ts";

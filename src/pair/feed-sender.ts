@@ -1,6 +1,7 @@
 // Sends this node's rows over one connection: every row after the position that the peer has, page by page, then each
 // commit as it comes. First copies, catching up and following are the same.
-import type { Position, ReplicaRow, Store } from "../store/types.ts";
+import type { Position, ReplicaRow } from "../store/feed-types.ts";
+import type { Store } from "../store/types.ts";
 import { createBatchSize } from "./batch-size.ts";
 import type { Connection } from "./connection.ts";
 import type { Echoes } from "./echoes.ts";

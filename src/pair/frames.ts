@@ -1,7 +1,7 @@
 // What two nodes say to each other, as bytes: one byte for the format, three for the length, then JSON. JSON, since
 // two nodes may run neighbouring versions of this program and of its runtime, and it is quick enough for a full
 // exchange. A kind of frame that only the newer one has is skipped by the other.
-import type { Position, ReplicaRow } from "../store/types.ts";
+import type { Position, ReplicaRow } from "../store/feed-types.ts";
 import { fromWire, isPosition, toWire } from "./row-codec.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

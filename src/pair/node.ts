@@ -6,17 +6,17 @@ import type { Store } from "../store/types.ts";
 import type { Connection } from "./connection.ts";
 import type { LinkIdentity } from "./dial.ts";
 import type { EpochFile } from "./epoch-file.ts";
-import type { Hello } from "./frames.ts";
 import { createLink, type Link, type LinkUser } from "./link.ts";
 import { createPairedStore } from "./paired-store.ts";
 import { createReplicator } from "./replicator.ts";
 import { pairStatus } from "./report.ts";
-import { readBeat, readCovers } from "./role-beat.ts";
+import { readBeat, readCovers, readPeer } from "./role-beat.ts";
 import { createRoleClock } from "./role-clock.ts";
 import { createRoleOwner, type RoleOwner } from "./role-owner.ts";
 import { mayBeSeeded, presentPeer } from "./role-rules.ts";
+import { createStandingKeeper } from "./standing-keeper.ts";
 import type { PairAlarm, PairStatus } from "./status.ts";
-import type { Peer, RoleState, Seeding, Standing, Wish, WishResult } from "./types.ts";
+import type { RoleState, Seeding, Standing, Wish, WishResult } from "./types.ts";
 import { ALARM_LINES, ROLE_LINES } from "./words.ts";
 
 export interface PairNodeOptions {
@@ -53,6 +53,8 @@ export interface PairNode {
   mayEnd(): boolean;
   /** The last position of this node's feed that is on every node that there is; 0 while the other one is away. */
   onAllNodesSeq(): number;
+  /** The other node's present feed; null while it is away, or where there is none any more. */
+  peerFeed(): string | null;
   /** Whether the other node may have answered for rows that this one does not have. */
   mayLackRows(): boolean;
   /** Commits fail from now on, or work again. */
@@ -102,9 +104,14 @@ export function createPairNode(options: PairNodeOptions): PairNode {
   let isCovered = false;
   let isRestored = false;
   let takeovers = 0;
-  let isFileBad = false;
   let ending: Promise<unknown> = Promise.resolve();
 
+  const keeper = createStandingKeeper({
+    file,
+    peerName,
+    makeRoom: () => store.makeRoom(),
+    unwritable: (is) => alarm("epoch_unwritable", is),
+  });
   const replicator = createReplicator({
     store,
     node,
@@ -143,7 +150,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       linked = connection;
       isCaughtUp = false;
       isCovered = readCovers(connection.hello.state);
-      const peer = peerOf(connection.hello);
+      const peer = readPeer(connection.hello);
       if (peer === null) {
         connection.close("incompatible", "What it says of its role is not understood.");
         return;
@@ -181,18 +188,6 @@ export function createPairNode(options: PairNodeOptions): PairNode {
     },
   };
 
-  async function save(change: Parameters<EpochFile["save"]>[0]): Promise<boolean> {
-    const ok = await file.save(change);
-    if (isFileBad === ok) alarm("epoch_unwritable", !ok);
-    isFileBad = !ok;
-    return ok;
-  }
-
-  /** On a full disk with what the store keeps for that: whom nobody asks has not given it up yet. */
-  async function persist(epoch: number): Promise<boolean> {
-    return (await save({ epoch })) || (store.makeRoom() && (await save({ epoch })));
-  }
-
   function alarm(name: PairAlarm, on: boolean): void {
     const lines = ALARM_LINES[name];
     const fields = { peer: peerName, alarm: name };
@@ -207,18 +202,12 @@ export function createPairNode(options: PairNodeOptions): PairNode {
 
   async function ownRole(): Promise<RoleOwner> {
     const { feed } = await store.position();
-    const { epoch, forgotten } = file.current;
-    let { seeding } = file.current;
-    // What it does not know of, the other node does: that one goes first, if it lives.
-    if (isRestored) seeding = "reseeding";
-    if (seeding !== file.current.seeding || (forgotten !== null && forgotten !== peerName)) {
-      await save({ seeding, forgotten: forgotten === peerName ? forgotten : null });
-    }
+    const { epoch, seeding, forgotten } = await keeper.begin(isRestored);
     const facts = { name: node, feed, paired: forgotten !== peerName, epoch, seeding };
     return createRoleOwner({
       facts: { ...facts, takeoverAfterMs: config.takeoverAfterMs },
       clock,
-      persist,
+      persist: keeper.persist,
       beat: () => link?.beat(),
       drain,
       role({ role, why, epoch: withEpoch }) {
@@ -229,9 +218,9 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       },
       alarm: (output) => alarm(output.alarm, output.on),
       changed: events.changed,
-      seeding: (word: Seeding) => void save({ seeding: word }),
+      seeding: (word: Seeding) => void keeper.save({ seeding: word }),
       forgotten() {
-        void save({ forgotten: peerName });
+        void keeper.save({ forgotten: peerName });
         replicator.stop();
         ending = link?.stop(FORGOTTEN) ?? ending;
         link = null;
@@ -295,6 +284,8 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       return linked !== null && isCaughtUp ? replicator.status.acknowledgedSeq : 0;
     },
 
+    peerFeed: () => (isPaired() ? (linked?.hello.position.feed ?? null) : null),
+
     mayLackRows() {
       if (owner === null || !owner.state.paired) return false;
       return linked === null || !isCaughtUp || !isCovered || owner.standing().alone;
@@ -324,7 +315,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
     async wish(wish) {
       const result = (await owner?.wish(wish)) ?? "overtaken";
       // What somebody has said is not to be forgotten by a restart.
-      if (wish === "first" || wish === "forget") await save({});
+      if (wish === "first" || wish === "forget") await keeper.save({});
       return result;
     },
 
@@ -338,7 +329,7 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       const skewMs = link?.skewMs ?? null;
       const further: PairAlarm[] = [];
       if (skewMs !== null && Math.abs(skewMs) > SKEW_MS) further.push("clock_skew");
-      if (isFileBad) further.push("epoch_unwritable");
+      if (keeper.isFileBad) further.push("epoch_unwritable");
       return pairStatus({
         state,
         standing: owner?.standing() ?? NOTHING_YET,
@@ -356,9 +347,4 @@ export function createPairNode(options: PairNodeOptions): PairNode {
       });
     },
   };
-
-  function peerOf(hello: Hello): Peer | null {
-    const beat = readBeat(hello.state);
-    return beat === null ? null : { name: hello.node, feed: hello.position.feed, beat };
-  }
 }

@@ -1,5 +1,5 @@
 // Where a node begins to send its rows when a connection begins: pure rules over what both said in their hello.
-import type { CommitPlace, Position } from "../store/types.ts";
+import type { CommitPlace, Position } from "../store/feed-types.ts";
 import type { Greeting } from "./connection.ts";
 
 export type Resume =

@@ -1,6 +1,15 @@
 // Reads what the peer's roles say. The peer may run a neighbouring version: words that this one does not know are taken
 // for what is safe, and fields it does not know are passed over; what lacks something is no beat.
-import type { ActiveReason, Beat, HandoverReason, PassiveReason, RoleReason, Seeding } from "./types.ts";
+import type { Hello } from "./frames.ts";
+import type {
+  ActiveReason,
+  Beat,
+  HandoverReason,
+  PassiveReason,
+  Peer,
+  RoleReason,
+  Seeding,
+} from "./types.ts";
 
 const HANDOVER: Readonly<Record<HandoverReason, true>> = {
   switched: true,
@@ -71,6 +80,12 @@ export function readBeat(value: unknown): Beat | null {
     mark,
     heardMark,
   };
+}
+
+/** The peer as its hello shows it; null if what it says of its role is not understood. */
+export function readPeer({ node, position, state }: Hello): Peer | null {
+  const beat = readBeat(state);
+  return beat === null ? null : { name: node, feed: position.feed, beat };
 }
 
 /**

@@ -1,7 +1,8 @@
 // Rows as they travel: JSON, with each table's columns named once in a frame and binary values in base64. Readable by
 // any version of the runtime; a column or table that only one of two versions has hurts neither.
+
+import type { ReplicaRow } from "../store/feed-types.ts";
 import { type Cell, type RawRow, REPLICATED, type Table } from "../store/merge.ts";
-import type { ReplicaRow } from "../store/types.ts";
 
 /** A text, a number, null, or bytes in base64 as the only element of a list. */
 type WireCell = string | number | null | readonly [base64: string];

@@ -1,7 +1,8 @@
 // What no row of any version can be: values that would keep this node from ever writing or reading its database again. The
 // peer has proved who it is; it may still have gone mad, or its disk may have. Pure.
+
+import type { ReplicaRow } from "../store/feed-types.ts";
 import type { RawRow } from "../store/merge.ts";
-import type { ReplicaRow } from "../store/types.ts";
 
 // Of the hybrid clock: the year 2200. Whoever sees one near 2^53 could count no further, in this life or the next.
 const MOST_MARK = Date.UTC(2200, 0) * 1024;

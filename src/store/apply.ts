@@ -8,6 +8,7 @@ import { type NextRing, nextRing, type OwedRow, type ReasonMarks, reasonKey } fr
 import { combinedPace } from "./pace.ts";
 import type { DeliveryRow } from "./records.ts";
 import { idBytes, type Rows } from "./rows.ts";
+import { seenBy } from "./seen.ts";
 import type { Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
 
 export interface Ledger {
@@ -128,7 +129,6 @@ export function createLedger(
     const { badge, reasons = [] } = change;
     if (badge === undefined && reasons.length === 0) return false;
     const all = rows.owed(id);
-    const others = all.filter((row) => row.feed !== feed);
     const mine = all.find((row) => row.feed === feed) ?? emptyOwed(feed);
     const mark = clock.tick();
     const marks: Record<string, readonly [number, number, number]> = { ...mine.reasons };
@@ -144,7 +144,10 @@ export function createLedger(
             badge: badge.count,
             badgeMark: mark,
             badgeEventAt: badge.eventAt,
-            badgeSeen: Object.fromEntries(others.map((row) => [row.feed, row.badgeMark])),
+            badgeSeen: seenBy(
+              feed,
+              all.map((row) => ({ feed: row.feed, mark: row.badgeMark, seen: row.badgeSeen })),
+            ),
           };
     rows.writeOwed(id, { ...mine, ...badgePart, reasons: marks });
     return true;

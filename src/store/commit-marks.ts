@@ -2,7 +2,7 @@
 // node's rows remembers the newest commit of that time, and this database no longer knows it then.
 import { randomBytes } from "node:crypto";
 import type Database from "better-sqlite3";
-import type { CommitPlace, KeptCommits } from "./types.ts";
+import type { CommitPlace, KeptCommits } from "./feed-types.ts";
 
 export interface CommitMarks {
   /** The name of the newest commit. */

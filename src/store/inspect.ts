@@ -45,7 +45,7 @@ export interface Inspection {
   /** When Exchange last told of something, heartbeats not counted. */
   readonly newsAt: number | null;
   readonly lastRing: LastRing | null;
-  /** How many rings the provider took. */
+  /** How many rings the provider took, those of before a restore only while their rows are kept. */
   readonly accepted: number;
 }
 

@@ -48,10 +48,12 @@ export function forgetRings(
     readonly last: Buffer | null;
     readonly count: number;
   };
+  // Whoever knows of this one began after all rings that this database knows of: these have ended.
   db.prepare(`
     INSERT INTO delivery (registration, feed, count, badge_count, badge_seen, reason, outcome, at, attempts,
       accepted, version, seq)
-    SELECT id, @feed, 1, 1, '{}', 'changed', 'unknown', @now, 0, 0, @version, @seq + place
+    SELECT id, @feed, 1, 1, (SELECT json_group_object(feed, badge_count) FROM delivery WHERE registration = id),
+      'changed', 'unknown', @now, 0, 0, @version, @seq + place
     FROM (${next})`).run({ ...page, feed, now, version, seq });
   // Ids are random, so their order spreads the apps and the days of their making evenly.
   db.prepare(`

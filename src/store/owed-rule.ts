@@ -11,7 +11,7 @@ export interface OwedRow {
   readonly badgeMark: number;
   /** Time of Exchange's event, epoch milliseconds. */
   readonly badgeEventAt: number;
-  /** The other feeds' badge marks that were known when this badge was accepted. */
+  /** The other feeds' badge marks that were known when this badge was accepted, also from rows that are gone. */
   readonly badgeSeen: Readonly<Record<string, number>>;
   /** Reason key to its marks. */
   readonly reasons: Readonly<Record<string, ReasonMarks>>;
@@ -26,7 +26,7 @@ export interface BadgeRing {
   /** How many rings with a badge this feed had made, this one included. */
   readonly count: number;
   readonly ref: BadgeRef | null;
-  /** The other feeds' counts that were known when it began. */
+  /** The other feeds' counts that were known when it began, also from rows that are gone. */
   readonly seen: Readonly<Record<string, number>>;
 }
 

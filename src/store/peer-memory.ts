@@ -1,6 +1,6 @@
 // What this database remembers of the other node's feeds: how far the present one was read, and which there were.
 import type Database from "better-sqlite3";
-import type { PeerKnowledge, Position } from "./types.ts";
+import type { PeerKnowledge, Position } from "./feed-types.ts";
 
 export interface PeerMemory {
   readonly known: PeerKnowledge;

@@ -3,12 +3,13 @@
 import type Database from "better-sqlite3";
 import type { Ledger } from "./apply.ts";
 import type { HybridClock } from "./clock.ts";
+import type { Position, ReplicaRow, SeqRange } from "./feed-types.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
 import { type Cell, isSame, mergeRows, type RawRow, REPLICATED, type Table } from "./merge.ts";
 import type { HeardFolder } from "./options.ts";
 import { createPeerMemory, type PeerMemory } from "./peer-memory.ts";
 import { idText, type Rows } from "./rows.ts";
-import type { DueNews, Position, ReplicaRow, SeqRange } from "./types.ts";
+import type { DueNews } from "./types.ts";
 
 const KEYS: Readonly<Record<Table, readonly string[]>> = {
   registration: ["id"],

@@ -6,6 +6,7 @@ import { allowanceOf, paceAfter, UNPACED } from "./pace.ts";
 import type { DeliveryRow } from "./records.ts";
 import { isFromBackup } from "./restored.ts";
 import { idBytes, type Rows } from "./rows.ts";
+import { seenBy } from "./seen.ts";
 import type { Ring, RingCarries, Settlement } from "./types.ts";
 
 export interface RingBook {
@@ -36,8 +37,9 @@ export function createRingBook(
     if (stored?.kind !== "present" || next === null || next.at > now) return { ring: null, stale: true };
     const { registration, sealedToken } = stored;
     const badgeRef = next.badge === null ? null : { feed: next.badge.feed, mark: next.badge.badgeMark };
-    const seen = Object.fromEntries(
-      deliveries.filter((row) => row.feed !== feed).map((row) => [row.feed, row.count]),
+    const seen = seenBy(
+      feed,
+      deliveries.map((row) => ({ feed: row.feed, mark: row.count, seen: row.seen })),
     );
     return {
       ring: {

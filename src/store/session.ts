@@ -7,6 +7,8 @@ import { createLedger, type Ledger } from "./apply.ts";
 import { clockTime, createClock } from "./clock.ts";
 import { type CommitMarks, createCommitMarks } from "./commit-marks.ts";
 import { isDiskError, isDiskFull, openDatabase, toStoreError } from "./database.ts";
+import type { Position } from "./feed-types.ts";
+import { createFormerRows, type FormerRows } from "./former.ts";
 import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
 import { createInspector, type Inspector } from "./inspect.ts";
 import { claimDatabase } from "./key-mark.ts";
@@ -21,7 +23,6 @@ import { createRows, idBytes, type Rows } from "./rows.ts";
 import { createSpentRows, type SpentRows } from "./spent.ts";
 import { createSurvey, type Survey } from "./survey.ts";
 import { prepareTally, type Tally } from "./tally.ts";
-import type { Position } from "./types.ts";
 
 const MERGE_CHANGES_MS = 2_000;
 // The clock may have been set back by so much without notice, milliseconds: no wait is as short.
@@ -43,6 +44,7 @@ export interface Session {
   readonly inspector: Inspector;
   readonly replica: Replica;
   readonly spent: SpentRows;
+  readonly former: FormerRows;
   readonly marks: CommitMarks;
   readonly position: () => Position;
   /** When this database was last restored from a backup, epoch milliseconds, or null. */
@@ -163,6 +165,7 @@ export function openSession(
     book: createRingBook(rows, ledger, keyring, feed, restored),
     replica: createReplica({ db, rows, ledger, lazy, clock, seq: nextSeq }),
     spent: createSpentRows(db),
+    former: createFormerRows(db, rows, feed, now),
     marks,
     position: () => ({ feed, seq, commit: marks.newest }),
     survey: createSurvey(db),

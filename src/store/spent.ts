@@ -16,8 +16,8 @@ export interface SpentRows {
     afterId: Buffer | null,
     limit: SpentLimit,
   ): { readonly ids: readonly Buffer[]; readonly last: Buffer | null };
-  /** Removes one inside a transaction, if it is still past its use; says whether it was. */
-  remove(id: Buffer, limit: SpentLimit): boolean;
+  /** Removes one inside a transaction, if it is still past its use; says how many that were: one or none. */
+  remove(id: Buffer, limit: SpentLimit): number;
 }
 
 // A database that is restored from a backup of before a deletion brings the registration back, unless the other node
@@ -63,9 +63,9 @@ export function createSpentRows(db: Database.Database): SpentRows {
       return { ids: spent.map(({ id }) => id), last };
     },
     remove(id, { until, seq }) {
-      if (remove.run(id, until, seq).changes === 0) return false;
+      if (remove.run(id, until, seq).changes === 0) return 0;
       for (const statement of removeRest) statement.run(id);
-      return true;
+      return 1;
     },
   };
 }

@@ -1,5 +1,7 @@
 // The store on SQLite: one writer, group commits, reads on the same connection. See `types.ts` for its promises.
 import { BellError } from "../errors.ts";
+import type { EchoRange } from "./feed-types.ts";
+import { createHousekeeping } from "./housekeeping.ts";
 import { createLazyFolders, type LazyFolders } from "./lazy-folders.ts";
 import type { FeedProgress } from "./new-feed.ts";
 import type { StoreOptions } from "./options.ts";
@@ -7,7 +9,7 @@ import { createReserve, type Reserve } from "./reserve.ts";
 import { idBytes, idText } from "./rows.ts";
 import { openSession, type Session } from "./session.ts";
 import { copyDatabase } from "./snapshot.ts";
-import type { DueNews, EchoRange, RegistrationView, Ring, Store } from "./types.ts";
+import type { DueNews, RegistrationView, Ring, Store } from "./types.ts";
 
 /** 64 MB: at the size of a row, hours of traffic of a large company. */
 export const RESERVE_BYTES = 64 * 1024 * 1024;
@@ -319,38 +321,7 @@ export function createStore(options: StoreOptions): Store {
         }));
     },
 
-    async sweep(at, idleMs) {
-      const { survey, restoredAt } = opened();
-      // Apps may have renewed what a backup does not know of: from the restore on all of them have the whole time.
-      if (restoredAt !== null && at - idleMs < restoredAt) return 0;
-      const ids = survey.idle(at - idleMs);
-      const sweeps = ids.map((id) =>
-        inCommit(({ rows }) => {
-          const stored = rows.registration(id);
-          // Asked again inside the transaction: it may have been renewed since.
-          if (stored?.kind !== "present" || stored.registration.renewedAt > at - idleMs) return 0;
-          const { revision, createdAt, renewedAt } = stored.registration;
-          rows.bury(id, revision, createdAt, renewedAt, { idleAt: at });
-          lazy.forget(idText(id));
-          return 1;
-        }),
-      );
-      return (await Promise.all(sweeps)).reduce<number>((sum, done) => sum + done, 0);
-    },
-
-    async removeSpent(limit) {
-      let removed = 0;
-      for (let after: Buffer | null = null; ; ) {
-        const { ids, last } = opened().spent.find(after, limit);
-        if (ids.length > 0) {
-          removed += await inCommit(({ spent }) => ids.filter((id) => spent.remove(id, limit)).length);
-        }
-        if (last === null) return removed;
-        after = last;
-        // Whoever came meanwhile is served in between.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    },
+    ...createHousekeeping({ opened, inCommit, lazy }),
 
     async probe() {
       const started = performance.now();

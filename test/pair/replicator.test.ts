@@ -1,6 +1,6 @@
 // Two databases over the real link: whatever is cut, stopped, wiped or restored, both end with the same rows.
 import { afterEach, expect, test } from "bun:test";
-import type { ReplicaRow } from "../../src/store/types.ts";
+import type { ReplicaRow } from "../../src/store/feed-types.ts";
 import { badge, begin, change, folder, id, register, settlement } from "../store/helpers.ts";
 import { createPair, rowsOf, type TestPair, until, untilEqual } from "./helpers.ts";
 import { GREETING, meetAsStranger } from "./stranger.ts";

@@ -1,5 +1,6 @@
 // Random schedules over two real databases, one phone and one link: accepting, ringing, cutting, healing, switching,
-// restoring an old copy, renewing, deleting. Says what went wrong, or null.
+// restoring an old copy, or one of before the registration, renewing, deleting, and removing rows of former feeds. Says
+// what went wrong, or null.
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,6 +64,7 @@ export async function explore(
   habits: Habits = { newFeed: true },
 ): Promise<{ readonly wrong: string | null; readonly log: readonly string[] }> {
   const random = generator(typeof schedule === "number" ? schedule : 0);
+  const further = generator(typeof schedule === "number" ? schedule + 1_000_000 : 0);
   const isRandom = typeof schedule === "number";
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-explore-"));
   const log: string[] = [];
@@ -162,13 +164,30 @@ export async function explore(
     return { operation, node: name === "a" ? a : b };
   }
 
-  async function snapshot(node: Node): Promise<void> {
+  async function snapshot(node: Node, name = node.name): Promise<void> {
     await habits.wire?.closing(node.name);
     await node.store.stop();
-    const copy = `${node.path}.copy`;
+    const copy = join(directory, `${name}.copy`);
     copyFileSync(node.path, copy);
-    copies.set(node.name, copy);
+    copies.set(name, copy);
     node.store = await open(node.name, node.path);
+  }
+  /** What is owed by the rows that a node has, and what people are shown of it. */
+  async function owedAt({ store }: Node): Promise<string> {
+    const { badge, reasons, newsAt, lastRing, next } = await store.inspect(ID);
+    const sorted = [...reasons].sort((left, right) => (left.reason < right.reason ? -1 : 1));
+    return JSON.stringify({ badge, reasons: sorted, newsAt, lastRing, next });
+  }
+  /** Removes rows of former feeds; nothing else is owed for that, nor on a node that still has them. */
+  async function tidy(node: Node): Promise<string | null> {
+    const before = await owedAt(node);
+    const { feed: peerFeed } = await other(node).store.position();
+    const seq = isLinked ? node.store.committedSeq() : 0;
+    const removed = await node.store.removeFormer({ seq, peerFeed });
+    if (removed > 0) log.push(`${removed} former rows removed at ${node.name}`);
+    const after = await owedAt(node);
+    if (before !== after) return "something else is owed without a former feed's rows";
+    return isLinked && after !== (await owedAt(other(node))) ? "the nodes disagree about what is owed" : null;
   }
   async function ring(node: Node): Promise<Ring | null> {
     const begun = (await node.store.begin([ID]))[0] ?? null;
@@ -182,13 +201,16 @@ export async function explore(
   }
 
   try {
+    for (const node of nodes) await snapshot(node, `empty ${node.name}`);
     await put(a, revision);
     await share();
     for (const node of nodes) await snapshot(node);
+    let wrong: string | null = null;
     const steps = isRandom ? 6 + random(23) : schedule.length;
     for (step = 1; step <= steps; step += 1) {
       time.now += STEP_MS;
       const { operation, node } = isRandom ? draw() : scripted(schedule[step - 1] ?? "");
+      if (isRandom && further(3) === 0) wrong ??= await tidy(nodes[further(2)] ?? a);
       switch (operation) {
         case "badge":
         case "wake": {
@@ -250,8 +272,13 @@ export async function explore(
           await snapshot(node);
           log.push(`snapshot ${node.name}`);
           break;
+        case "tidy":
+          wrong ??= await tidy(node);
+          break;
+        case "lose":
         case "restore": {
-          const copy = copies.get(node.name);
+          const isLost = isRandom ? further(4) === 0 : operation === "lose";
+          const copy = copies.get(isLost ? `empty ${node.name}` : node.name);
           if (copy === undefined || (isRandom && (node !== victim || random(2) === 0))) break;
           flights.delete(node.name);
           await habits.wire?.closing(node.name);
@@ -263,7 +290,7 @@ export async function explore(
           // It knows no more how far it had read, and its old place in its own feed is no place any more.
           node.read = { feed: "", seq: 0 };
           acknowledged = acknowledged.filter((each) => each.pair || each.at !== node.name);
-          log.push(`restore ${node.name}`);
+          log.push(`restore ${node.name}${isLost ? " from before the registration" : ""}`);
           await share();
           break;
         }
@@ -301,8 +328,8 @@ export async function explore(
     }
     await share();
     const states = [await state(a), await state(b)];
+    for (const node of nodes) wrong ??= await tidy(node);
     const want = highest("badge");
-    let wrong: string | null = null;
     if (last === 8) wrong = "rings for ever";
     else if (states[0]?.kind !== states[1]?.kind) wrong = "the nodes disagree";
     else if (states[0]?.kind === "present") {

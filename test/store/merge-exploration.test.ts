@@ -46,6 +46,7 @@ async function mutant(
 const RARE = [
   "badge b | cut | ring b | heal | cut | badge a | begin a | end a | restore a",
   "snap a | badge b | ring a | badge b | ring a | cut | badge a | ring a | restore a | heal | switch",
+  "badge a | cut | begin a | badge b | ring b | end a | heal | lose a | tidy a | tidy b",
 ].map((text) => text.split(" | "));
 
 test.each(RARE)("the rules hold where it is hard for them: %s", async (...steps) => {
@@ -119,6 +120,16 @@ describe("some schedule goes wrong where", () => {
       "the other node's renewal is taken although it is older",
       ["merge.ts", 'return pick(mine, theirs, [...order, "version"]);', "return theirs;"],
     ],
+    [
+      "a former feed's newest badge goes",
+      ["former.ts", "(row.badge === null || isNewer(other, row))", "true"],
+    ],
+    ["what a former feed still owes goes", ["former.ts", "openReasons([row], now).size === 0", "true"]],
+    [
+      "a former feed's ring goes that the present ones had not seen",
+      ["former.ts", "(seen[row.feed] ?? 0) >= row.count", "true"],
+    ],
+    ["what was seen is forgotten with the row", ["seen.ts", "Object.entries(seen)", "Object.entries({})"]],
     [
       "the other node's reasons are not taken",
       [

@@ -1,6 +1,7 @@
 // Databases of every earlier schema, made by the numbered migrations themselves: they open, keep what they held, and
 // ring what they owed.
 import { expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,6 +41,15 @@ test("each migration has a number of its own, in order, and words for an adminis
   for (const { what } of MIGRATIONS) expect(what.length).toBeGreaterThan(10);
   expect(pendingMigrations(newestSchema())).toEqual([]);
   expect(pendingMigrations(0)).toEqual(MIGRATIONS);
+});
+
+test("no migration was edited: databases that it made already would differ from new ones", () => {
+  // A new migration adds its hash here. A hash that differs means a new number, not a new hash.
+  expect(MIGRATIONS.map(({ sql }) => createHash("sha256").update(sql).digest("hex"))).toEqual([
+    "2bfd021a5fd306afeb857f4798797b0ee085fa7240b0d49479e091916e1ccfe1",
+    "00c2a5c5ff084bef0d262585834e2e61c636323e9bc156667dab8926d0b3f723",
+    "8c0b4dadad3dd0ebbd04d897db006917d589ff400c4f02153aeb058f0392d0ac",
+  ]);
 });
 
 test.each(MIGRATIONS.map(({ number }) => number))("a database of schema %d goes on", async (schema) => {
