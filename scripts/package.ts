@@ -2,14 +2,14 @@
 // kind of package together. Everything that varies (time, order, owner, host) is pinned. Run by `npm run package`.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import Database from "better-sqlite3";
 import { SUMS, signChecksums, writeChecksums } from "./package/checksums.ts";
 import { makeDeb } from "./package/debian.ts";
 import { embeddedPackages } from "./package/embedded.ts";
 import { type Build, MACHINES, type Machine, VERSION } from "./package/facts.ts";
-import { noticesText } from "./package/licences.ts";
+import { noticesText } from "./package/notices.ts";
 import { makeRpm } from "./package/rpm.ts";
 import { PackagingError, runTool } from "./package/run.ts";
 import { billOfMaterials } from "./package/sbom.ts";
@@ -50,8 +50,9 @@ async function main(): Promise<void> {
   const makers = chosenMakers(values.kind ?? []);
   const build: Build = {
     root,
-    out: values.out,
-    work: join(values.out, "work"),
+    // rpmbuild works in a directory of its own.
+    out: resolve(values.out),
+    work: resolve(values.out, "work"),
     release: values.release,
     epoch: await sourceEpoch(),
     commit: (await git("rev-parse", "--short=12", "HEAD")) ?? "unknown",

@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { completionScript } from "../../src/cli/completion.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { type Build, dateOf, VERSION } from "./facts.ts";
+import { installedLinks } from "./links.ts";
 import { commandPage } from "./man-command.ts";
 import { configPage } from "./man-config.ts";
 import type { InstalledFile } from "./tree.ts";
@@ -25,7 +26,13 @@ export interface ContentOptions {
   readonly unitDirectory: string;
   /** Directory in which zsh looks for what packages bring. */
   readonly zshDirectory: string;
+  /** Where documents find changes and licence, which each kind of package brings in its own way. Absolute. */
+  readonly changelog: string;
+  readonly licence: string;
 }
+
+/** What is the same for each kind of package. */
+export type CommonOptions = Pick<ContentOptions, "build" | "executable" | "notices" | "bom">;
 
 /** The files that all packages have. */
 export function contents(options: ContentOptions): readonly InstalledFile[] {
@@ -38,13 +45,22 @@ export function contents(options: ContentOptions): readonly InstalledFile[] {
   });
   const program = createProgram();
   const dropIns = readdirSync(join(build.root, "systemd", "drop-ins")).sort();
-  const documents = readdirSync(join(build.root, "docs"))
-    .filter((name) => name.endsWith(".md"))
-    .sort();
-  const pictures = readdirSync(join(build.root, "docs"))
-    .filter((name) => name.endsWith(".svg"))
-    .sort();
+  const inDocs = readdirSync(join(build.root, "docs")).sort();
+  const documents = [
+    "README.md",
+    ...inDocs.filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`),
+  ];
+  const pictures = inDocs.filter((name) => name.endsWith(".svg")).map((name) => `docs/${name}`);
   const fronts = readdirSync(join(build.root, "config", "front")).sort();
+  const examples = fronts.map((name) => `config/front/${name}`);
+  // The example again, since `setup` puts the configuration in its place.
+  const example = "config/inboxbell.yaml";
+  const places = new Map([
+    ...[...documents, ...pictures, example, ...examples].map((name) => [name, `${DOC}/${name}`] as const),
+    ["config/inboxbell.schema.json", SCHEMA] as const,
+    ["CHANGELOG.md", options.changelog] as const,
+    ["LICENSE", options.licence] as const,
+  ]);
   return [
     { path: "/usr/bin/inboxbell", mode: PROGRAM, content: { copyOf: options.executable } },
     {
@@ -68,15 +84,9 @@ export function contents(options: ContentOptions): readonly InstalledFile[] {
     text("/usr/share/fish/vendor_completions.d/inboxbell.fish", completionScript("fish", program)),
     text("/usr/share/man/man1/inboxbell.1.gz", gzip(commandPage(program, dateOf(build), VERSION))),
     text("/usr/share/man/man5/inboxbell.yaml.5.gz", gzip(configPage(dateOf(build), VERSION))),
-    text(`${DOC}/README.md`, read("README.md")),
-    // The example again, since `setup` puts the configuration in its place.
-    text(
-      `${DOC}/config/inboxbell.yaml`,
-      read("config", "inboxbell.yaml").replace(SCHEMA_LINE, `$schema=${SCHEMA}`),
-    ),
-    // Pages link to the pictures and to the examples for load balancers, by the same relative paths.
-    ...[...documents, ...pictures].map((name) => text(`${DOC}/docs/${name}`, read("docs", name))),
-    ...fronts.map((name) => text(`${DOC}/config/front/${name}`, read("config", "front", name))),
+    ...documents.map((name) => text(`${DOC}/${name}`, installedLinks(read(name), name, places))),
+    text(`${DOC}/${example}`, read(example).replace(SCHEMA_LINE, `$schema=${SCHEMA}`)),
+    ...[...pictures, ...examples].map((name) => text(`${DOC}/${name}`, read(name))),
     text(`${DOC}/THIRD-PARTY-NOTICES`, options.notices),
     text(`${DOC}/inboxbell.cdx.json`, options.bom),
   ];

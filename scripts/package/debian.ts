@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ContentOptions, contents, DOC, gzip } from "./contents.ts";
+import { type CommonOptions, contents, DOC, gzip } from "./contents.ts";
 import {
   type Build,
   DESCRIPTION,
@@ -24,6 +24,9 @@ import { type InstalledFile, settle, writeTree } from "./tree.ts";
 const COMPRESSION = ["-Zxz", "-z1", "--threads-max=1"] as const;
 const SCRIPTS = ["postinst", "prerm", "postrm"] as const;
 const LINE_LENGTH = 78;
+// Their names are Debian's (Debian Policy, sections 12.5 and 12.7).
+const COPYRIGHT = "copyright";
+const CHANGELOG = "changelog.gz";
 
 /** As dpkg sorts it: a pre-release comes before the release. */
 export function debianVersion({ release }: Pick<Build, "release">): string {
@@ -31,10 +34,7 @@ export function debianVersion({ release }: Pick<Build, "release">): string {
 }
 
 /** @returns the package's file name */
-export async function makeDeb(
-  machine: Machine,
-  options: Omit<ContentOptions, "unitDirectory" | "zshDirectory">,
-): Promise<string> {
+export async function makeDeb(machine: Machine, options: CommonOptions): Promise<string> {
   const { build } = options;
   const root = join(build.work, `deb-${machine.debian}`);
   const files: readonly InstalledFile[] = [
@@ -43,9 +43,11 @@ export async function makeDeb(
       // Where bookworm's own packages have theirs; with a merged /usr it is the same directory as /usr/lib's.
       unitDirectory: "/lib/systemd/system",
       zshDirectory: "/usr/share/zsh/vendor-completions",
+      changelog: `${DOC}/${CHANGELOG}`,
+      licence: `${DOC}/${COPYRIGHT}`,
     }),
-    doc("copyright", copyright(build)),
-    doc("changelog.gz", gzip(readFileSync(join(build.root, "CHANGELOG.md"), "utf8"))),
+    doc(COPYRIGHT, copyright(build)),
+    doc(CHANGELOG, gzip(readFileSync(join(build.root, "CHANGELOG.md"), "utf8"))),
     doc("changelog.Debian.gz", gzip(debianChangelog(build))),
     {
       path: "/usr/share/lintian/overrides/inboxbell",
@@ -99,7 +101,7 @@ function control(machine: Machine, build: Build, kib: number): string {
     `Architecture: ${machine.debian}`,
     `Maintainer: ${MAINTAINER}`,
     `Installed-Size: ${kib}`,
-    `Depends: libc6 (>= ${GLIBC}), libstdc++6 (>= ${LIBSTDCXX.gcc}), systemd | systemd-standalone-sysusers`,
+    `Depends: libc6 (>= ${GLIBC}), libstdc++6 (>= ${LIBSTDCXX.gcc}), systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles`,
     "Recommends: ca-certificates, systemd",
     "Section: net",
     "Priority: optional",

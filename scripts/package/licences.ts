@@ -1,12 +1,9 @@
-// The notices of everything that is embedded: each npm package's own licence text, the runtime's parts, and the texts
-// of the licences under which some of those are.
+// The licence text of an embedded npm package: its own files, as its licence asks for.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Embedded } from "./embedded.ts";
 import { PackagingError } from "./run.ts";
-import { RUNTIME_PARTS, runtimeVersion } from "./runtime-parts.ts";
 
-const LINE = "=".repeat(78);
 const NOTICE_FILE = /^(?:licen[cs]e|copying|notice)(?:[.-].*)?$/i;
 const README_FILE = /^readme(?:\..*)?$/i;
 
@@ -70,38 +67,3 @@ INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS
 ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF
 THIS SOFTWARE.`,
 };
-
-/** One text for everything. */
-export function noticesText(packages: readonly Embedded[], root: string): string {
-  const sections = packages.map(
-    (each) => `${LINE}\n${each.name} ${each.version} (${each.licence})\n${LINE}\n\n${licenceText(each)}\n`,
-  );
-  const parts = RUNTIME_PARTS.map(({ name, licence, source, key }) => {
-    const version = runtimeVersion(key);
-    return `  ${name}${version === null ? "" : ` ${version}`}\n    ${licence}\n    ${source}`;
-  });
-  const licences = ["LGPL-2.0", "LGPL-2.1"].map((name) => {
-    const text = readFileSync(join(root, "systemd", "licences", `${name}.txt`), "utf8").trim();
-    return `${LINE}\n${name}\n${LINE}\n\n${text}\n`;
-  });
-  return [
-    "The executable of Inboxbell holds the software of others, with thanks to them. Inboxbell itself is under the Apache",
-    "License 2.0 (LICENSE).",
-    "",
-    LINE,
-    "The runtime, and the libraries that it is linked with",
-    LINE,
-    "",
-    ...parts,
-    "",
-    "JavaScriptCore and WebCore are under the GNU Library General Public License 2, TinyCC is under the GNU Lesser General",
-    "Public License 2.1; both are linked statically. Their sources, as the runtime uses them, and the runtime's own, from",
-    "which an executable with a changed version of them can be built, are at the addresses above; Inboxbell's program is",
-    "in the executable as JavaScript and can be built into another runtime with its own sources (npm run build).",
-    "",
-    "Prebuilt SQLite: the addon of better-sqlite3 below holds SQLite, which is in the public domain.",
-    "",
-    ...sections,
-    ...licences,
-  ].join("\n");
-}

@@ -79,10 +79,11 @@ function verbSection(verb: VerbInfo): readonly string[] {
   ];
 }
 
-function optionEntry({ long, short, placeholder, description, standard }: OptionInfo): string {
+function optionEntry({ long, short, placeholder, takes, description, standard }: OptionInfo): string {
   const names = [long, ...(short === null ? [] : [short])].map(bold).join(", ");
   const value = placeholder === "" ? "" : ` ${italic(placeholder)}`;
-  const text = standard === null ? description : `${description} (default: ${standard})`;
+  const told = takes.kind === "choice" ? `${description}: ${takes.choices.join(", ")}` : description;
+  const text = standard === null ? told : `${told} (default: ${standard})`;
   return entry(`${names}${value}`, sentence(text));
 }
 

@@ -2,7 +2,7 @@
 // anew on the way.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ContentOptions, contents, DOC } from "./contents.ts";
+import { type CommonOptions, contents, DOC } from "./contents.ts";
 import {
   type Build,
   DESCRIPTION,
@@ -26,10 +26,7 @@ const STATE = "/var/lib/inboxbell";
 const GROUP_READS = "(0640, root, inboxbell)";
 
 /** @returns the package's file name */
-export async function makeRpm(
-  machine: Machine,
-  options: Omit<ContentOptions, "unitDirectory" | "zshDirectory">,
-): Promise<string> {
+export async function makeRpm(machine: Machine, options: CommonOptions): Promise<string> {
   const { build } = options;
   const top = join(build.work, `rpm-${machine.rpm}`);
   const files = [
@@ -37,6 +34,8 @@ export async function makeRpm(
       ...options,
       unitDirectory: "/usr/lib/systemd/system",
       zshDirectory: "/usr/share/zsh/site-functions",
+      changelog: `${DOC}/CHANGELOG.md`,
+      licence: `${DOC}/LICENSE`,
     }),
     ...["LICENSE", "CHANGELOG.md"].map(
       (name): InstalledFile => ({

@@ -1,15 +1,13 @@
-// The tarball, for systems without dpkg and rpm: the same files below one directory.
+// The tarball, for systems without dpkg and rpm: the same files below one directory, but for the configuration, which
+// nothing would keep from replacing the administrator's. Its example is among the documents.
 import { join } from "node:path";
-import { type ContentOptions, contents, DOC } from "./contents.ts";
+import { type CommonOptions, contents, DOC } from "./contents.ts";
 import { type Machine, NAME, VERSION } from "./facts.ts";
 import { runTool } from "./run.ts";
 import { writeTree } from "./tree.ts";
 
 /** @returns the tarball's file name */
-export async function makeTarball(
-  machine: Machine,
-  options: Omit<ContentOptions, "unitDirectory" | "zshDirectory">,
-): Promise<string> {
+export async function makeTarball(machine: Machine, options: CommonOptions): Promise<string> {
   const { build } = options;
   const directory = `${NAME}-${VERSION}-${machine.target}`;
   const parent = join(build.work, `tar-${machine.target}`);
@@ -18,7 +16,9 @@ export async function makeTarball(
       ...options,
       unitDirectory: "/usr/lib/systemd/system",
       zshDirectory: "/usr/share/zsh/site-functions",
-    }),
+      changelog: `${DOC}/CHANGELOG.md`,
+      licence: `${DOC}/LICENSE`,
+    }).filter(({ isConfiguration }) => isConfiguration !== true),
     ...["LICENSE", "CHANGELOG.md"].map((name) => ({
       path: `${DOC}/${name}`,
       mode: 0o644,

@@ -19,6 +19,8 @@ export interface ServiceManager {
   reloading(): () => void;
   /** The node stops; from now on it tells nothing more. */
   stopping(): void;
+  /** The node cannot start: why, for `systemctl status`, which keeps it until the next start. */
+  failed(reason: string): void;
 }
 
 export interface ServiceManagerOptions {
@@ -32,6 +34,8 @@ export interface ServiceManagerOptions {
 const STATUS_MS = 5_000;
 // After a self-check that failed, the next one comes this soon, milliseconds: a node that recovers is not killed.
 const RETRY_MS = 1_000;
+// systemd takes 4 096 bytes in one message; in a status line nobody reads as many. Characters.
+const LONGEST_REASON = 1_000;
 // How long a self-check waits for its commit at most, milliseconds.
 const COMMIT_WAIT_MS = 2_000;
 
@@ -53,7 +57,7 @@ export function watchdogIntervalMs(
 export function createServiceManager(options: ServiceManagerOptions): ServiceManager {
   const { env, log } = options;
   const socket: NotifySocket | null = openNotifySocket(env, log);
-  if (socket === null) return { ready() {}, reloading: () => () => {}, stopping() {} };
+  if (socket === null) return { ready() {}, reloading: () => () => {}, stopping() {}, failed() {} };
   const to = socket;
   const intervalMs = watchdogIntervalMs(env, options.pid);
   let state: "starting" | "ready" | "stopping" = "starting";
@@ -114,6 +118,7 @@ export function createServiceManager(options: ServiceManagerOptions): ServiceMan
       if (feedTimer !== null) clearTimeout(feedTimer);
       to.send(["STOPPING=1", "STATUS=Stopping: rings in flight may finish."]);
     },
+    failed: (reason) => to.send([`STATUS=${oneLine(`Not started: ${reason}`).slice(0, LONGEST_REASON)}`]),
   };
 }
 
@@ -129,5 +134,8 @@ export function conditionOf(role: Role, checks: readonly Check[]): string {
 
 // A line break would begin another assignment.
 function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, "; ").trim();
+  return text
+    .replaceAll(/:\s*\n\s*/g, ": ")
+    .replaceAll(/\s*\n\s*/g, "; ")
+    .trim();
 }

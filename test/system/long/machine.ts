@@ -27,11 +27,15 @@ export interface Machine {
   stop(): Promise<void>;
 }
 
+// Two machines at a time have to have different names.
+let booted = 0;
+
 export async function bootMachine(): Promise<Machine> {
   const directory = freshDirectory("machine");
   const root = join(directory.path, "tree");
   await copyDebian(root);
-  const name = `ib-${process.pid}`;
+  booted += 1;
+  const name = `ib-${process.pid}-${booted}`;
   const container = start(
     [
       "systemd-nspawn",
