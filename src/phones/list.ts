@@ -3,6 +3,7 @@ import { registrationState } from "../registration/view.ts";
 import type { ListedPhone } from "../store/inspect.ts";
 import type { LastRing, Platform } from "../store/types.ts";
 
+export const PLATFORMS = ["apns", "fcm"] as const satisfies readonly Platform[];
 export const LISTED_STATES = ["live", "expected", "resubscribe", "dead", "idle"] as const;
 export type ListedState = (typeof LISTED_STATES)[number];
 

@@ -2,6 +2,7 @@
 import { answerWords, providerName } from "../delivery/answer-words.ts";
 import { stallHint } from "../delivery/hints.ts";
 import type { PhoneFacts } from "./facts.ts";
+import { page } from "./pages.ts";
 import { at, span } from "./times.ts";
 
 export interface Wait {
@@ -89,8 +90,10 @@ export function waits({ owed, phone, node, now, lastRing, badge }: PhoneFacts): 
   }
   return {
     because:
-      "the phone was rung so often that its allowance is used up (docs/delivery.md: Apple and Google slow apps that ring too much)",
+      "the phone was rung so often that its allowance is used up, since Apple and Google slow apps that ring too much",
     next: `${until}.`,
-    todo: ["Nothing has to be done. A mailbox that changes all the time, such as by a mail loop, causes it."],
+    todo: [
+      `Nothing has to be done. A mailbox that changes all the time, such as by a mail loop, causes it. More: ${page("delivery.md")}.`,
+    ],
   };
 }

@@ -5,6 +5,7 @@ import { answerWords, providerName } from "../delivery/answer-words.ts";
 import { stallHint } from "../delivery/hints.ts";
 import type { Reason } from "../store/types.ts";
 import type { PhoneFacts } from "./facts.ts";
+import { page } from "./pages.ts";
 import { ago, at, span } from "./times.ts";
 import { waits } from "./waits.ts";
 
@@ -64,8 +65,7 @@ type Phone = NonNullable<PhoneFacts["phone"]>;
 type Story = (facts: PhoneFacts, phone: Phone) => Omit<WhyAnswer, "lines"> | null;
 
 const NOT_RUNNING = "Nothing until the service runs: this was read from the database, no node is running.";
-const SILENT_PHONE =
-  "If the phone stayed silent although it was rung, the cause is on the phone: docs/phone.md lists the causes by symptom. A test ring (`inboxbell ring`) with the phone in hand tells them apart.";
+const SILENT_PHONE = `If the phone stayed silent although it was rung, the cause is on the phone: ${page("phone.md")} lists the causes by symptom. A test ring (\`inboxbell ring\`) with the phone in hand tells them apart.`;
 const OPEN_APP = "Open the app on the phone: it registers again, with the token that it has now.";
 
 const dead: Story = ({ lastRing, now, owed }, { dead: verdict, platform }) => {
@@ -115,7 +115,7 @@ const neverHeard: Story = ({ folders, now, node }, { renewedAt }) => {
         ? NOT_RUNNING
         : "The first notification, which Exchange sends within 30 s of the app's Subscribe, proves the way. If none comes, the app is asked to subscribe again.",
     todo: [
-      "See whether other phones are heard: `inboxbell status`, line Exchange. If none is, the way from Exchange to this server is broken: docs/exchange.md.",
+      `See whether other phones are heard: \`inboxbell status\`, line Exchange. If none is, the way from Exchange to this server is broken: ${page("exchange.md")}.`,
       "If others are heard: the app's Subscribe did not reach Exchange or was refused. The app's log has Exchange's answer; EwsMaxSubscriptions of 0 refuses all.",
       "On the Exchange server the event log (source MSExchange Web Services, events 5 to 7) says whether it tried to post, and why it failed.",
     ],
@@ -131,8 +131,8 @@ const lost: Story = (facts, { state }) => {
     verdict: `The app has to subscribe again at Exchange (${names.join(", ")}): until then nothing is heard of it.`,
     next: askedNext(facts, Math.max(0, ...bad.map(({ askedAt }) => askedAt ?? 0))),
     todo: [
-      "Open the app: it subscribes again. Phones let wake-ups through seldom, some not at all: docs/phone.md.",
-      "If many phones fell silent together, Exchange was restarted or cannot reach this server: docs/exchange.md.",
+      `Open the app: it subscribes again. Phones let wake-ups through seldom, some not at all: ${page("phone.md")}.`,
+      `If many phones fell silent together, Exchange was restarted or cannot reach this server: ${page("exchange.md")}.`,
     ],
   };
 };

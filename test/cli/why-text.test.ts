@@ -76,7 +76,7 @@ const stories: readonly (readonly [name: string, facts: Partial<PhoneFacts>, ...
     "was rung",
     {},
     "The phone was rung (new mail, 10 min ago) and Apple took it.",
-    "docs/phone.md",
+    "docs/phone.md (packages: in /usr/share/doc/inboxbell)",
     "owed          nothing",
     "unread count 3",
     "unless its app renews it",

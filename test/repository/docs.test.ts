@@ -18,6 +18,10 @@ import { nextRetry } from "../../src/rehearsal/ews/retry.ts";
 const root = join(import.meta.dir, "..", "..");
 const MINUTE_MS = 60_000;
 
+// As the command line of NetScaler has them: a verb, and a group of objects.
+const NETSCALER_COMMAND =
+  /^(?:add|bind|set|show) (?:aaa|authorization|lb|netProfile|server|serviceGroup|service|vpn)\b/m;
+
 /** A document, taken apart. */
 interface Page {
   readonly name: string;
@@ -244,16 +248,38 @@ describe("in every document", () => {
   }
 });
 
+describe("examples for what no test can try", () => {
+  const MARK = "# Checked against vendor documentation only.";
+  const from = (wanted: (fence: Page["fences"][number]) => boolean) =>
+    pages.flatMap(({ name, fences }) => fences.filter(wanted).map(({ text }) => ({ name, text })));
+  const unmarked = (examples: readonly { readonly name: string; readonly text: string }[]) =>
+    examples.filter(({ text }) => !text.startsWith(MARK));
+
+  test("say so: PowerShell for Exchange servers", () => {
+    const examples = from(({ language }) => language === "powershell");
+    expect(examples.filter(({ name }) => name === "docs/exchange.md").length).toBeGreaterThan(5);
+    expect(unmarked(examples)).toEqual([]);
+  });
+
+  test("say so: commands for a NetScaler, on whatever page", () => {
+    const examples = from(({ language, text }) => language === "" && NETSCALER_COMMAND.test(text));
+    expect(examples.filter(({ name }) => name === "docs/citrix-gateway.md").length).toBeGreaterThan(3);
+    expect(unmarked(examples)).toEqual([]);
+    // Nothing on that page is for another machine.
+    expect(unmarked(from(() => true).filter(({ name }) => name === "docs/citrix-gateway.md"))).toEqual([]);
+  });
+
+  test("say so: the file for a NetScaler, and the page that begins with what was not tried", () => {
+    const file = readFileSync(join(root, "config", "front", "netscaler.txt"), "utf8");
+    expect(file).toMatch(NETSCALER_COMMAND);
+    expect(file.split("\n")[0]).toEndWith("Checked against vendor documentation only.");
+    const gateway = pages.find(({ name }) => name === "docs/citrix-gateway.md")!;
+    expect(gateway.prose.split("\n## ")[0]).toContain("**Nothing here was tried on a NetScaler.**");
+  });
+});
+
 describe("docs/exchange.md", () => {
   const page = pages.find(({ name }) => name === "docs/exchange.md")!;
-
-  test("says of each PowerShell example that it was not tried on an Exchange server", () => {
-    const examples = page.fences.filter(({ language }) => language === "powershell");
-    expect(examples.length).toBeGreaterThan(5);
-    for (const { text } of examples) {
-      expect(text).toStartWith("# Checked against vendor documentation only.");
-    }
-  });
 
   test("shows a Subscribe that asks for what apps are told to ask for", () => {
     const examples = page.fences.filter(({ text }) => text.includes("PushSubscriptionRequest"));

@@ -11,6 +11,8 @@ export interface Outcome {
   readonly exchangeUrl: string;
   readonly registrationUrl: string;
   readonly openListeners: readonly string[];
+  /** Ports that others than this machine connect to. */
+  readonly ports: readonly number[];
 }
 
 export function nextSteps(outcome: Outcome): string {
@@ -21,6 +23,7 @@ export function nextSteps(outcome: Outcome): string {
     isDefaultConfig
       ? "Start the service: systemctl enable --now inboxbell   (where it runs already: inboxbell reload, or a restart)"
       : `Start it: inboxbell serve${at}`,
+    ...(outcome.ports.length === 0 ? [] : [firewall(outcome.ports)]),
     `Examine every hop: inboxbell doctor${at}   (and on an Exchange server what inboxbell doctor --exchange${at} prints)`,
     ...(authority === null ? [] : [trust(authority)]),
     ...(secretFile === null
@@ -43,6 +46,19 @@ function trust(authority: string): string {
     "       Import-Certificate -FilePath .\\ca.pem -CertStoreLocation Cert:\\LocalMachine\\Root",
     "     iPhone: a certificate payload with ca.pem in a profile of your device management; by hand also Settings, General, About, Certificate Trust Settings.",
     "     Android: the same by your device management; the app itself has to accept such authorities (network security configuration).",
-    "     This machine, so that check and doctor know it: cp it to /usr/local/share/ca-certificates/inboxbell.crt and run update-ca-certificates.",
+    "     This machine, so that check and doctor know it:",
+    `       Debian, Ubuntu          cp ${authority} /usr/local/share/ca-certificates/inboxbell.crt && update-ca-certificates`,
+    `       Red Hat and its kin     cp ${authority} /etc/pki/ca-trust/source/anchors/inboxbell.pem && update-ca-trust`,
+  ].join("\n");
+}
+
+/** Red Hat's systems close all ports but a few as they are installed; Debian's do not. */
+function firewall(ports: readonly number[]): string {
+  const each = [...new Set(ports)].sort((a, b) => a - b);
+  const opened = each.map((port) => `--add-port=${port}/tcp`).join(" ");
+  return [
+    "Open this machine's own firewall, if it has one:",
+    `       firewalld (Red Hat)     firewall-cmd --permanent ${opened} && firewall-cmd --reload`,
+    `       ufw (Ubuntu)            ${each.map((port) => `ufw allow ${port}/tcp`).join(" && ")}`,
   ].join("\n");
 }
