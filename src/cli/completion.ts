@@ -2,13 +2,14 @@
 // that they know what this version knows. The packages install them.
 import type { Command } from "commander";
 import { everyVerb, type OptionInfo, readCommand, type Takes, type VerbInfo } from "./command-tree.ts";
+import { write } from "./output.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** Prints the script; always good. */
 export function completion(shell: Shell, program: Command): number {
-  process.stdout.write(completionScript(shell, program));
+  write(completionScript(shell, program));
   return 0;
 }
 

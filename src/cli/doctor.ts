@@ -6,6 +6,8 @@ import { writeBundle } from "./doctor/bundle.ts";
 import { examine } from "./doctor/examination.ts";
 import { exchangeScript } from "./doctor/exchange-script.ts";
 import { makeReport, reportText } from "./doctor/report.ts";
+import { print } from "./output.ts";
+import { serviceEnvironment } from "./service-credentials.ts";
 
 export interface DoctorOptions {
   readonly config: string;
@@ -25,13 +27,14 @@ export interface DoctorOptions {
  * @throws BellError `bundle_unwritable`, or of the configuration with `--exchange`
  */
 export async function doctor(options: DoctorOptions): Promise<number> {
+  const env = serviceEnvironment(process.env);
   if (options.exchange) {
-    console.log(exchangeScript(loadConfig(options.config, process.env)));
+    print(exchangeScript(loadConfig(options.config, env)));
     return 0;
   }
   const clocks = { now: Date.now, monotonicNow: () => performance.now(), random: Math.random };
   const socket = options.socket === undefined ? {} : { socket: options.socket };
-  const examination = await examine({ configFile: options.config, ...socket, env: process.env, clocks });
+  const examination = await examine({ configFile: options.config, ...socket, env, clocks });
   const report = makeReport(options.config, examination, Date.now());
   let lacksLog = false;
   if (options.bundle !== undefined) {
@@ -40,12 +43,12 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     lacksLog = log === null;
   }
   const columns = process.stdout.isTTY === true ? process.stdout.columns || USUAL_COLUMNS : null;
-  console.log(options.json ? JSON.stringify(report, null, 2) : reportText(report, columns));
+  print(options.json ? JSON.stringify(report, null, 2) : reportText(report, columns));
   if (options.bundle !== undefined && !options.json) {
-    console.log(
+    print(
       `Wrote ${options.bundle}. Secrets, tokens and ids are taken out; host names are not: look before you send it.`,
     );
-    if (lacksLog) console.log(NO_LOG);
+    if (lacksLog) print(NO_LOG);
   }
   return report.ok ? 0 : 1;
 }

@@ -3,6 +3,8 @@ import { loadConfig } from "../config/load.ts";
 import { isBellError } from "../errors.ts";
 import { askNode, notInboxbell } from "../ops/control.ts";
 import { DEFAULT_CONFIG } from "./defaults.ts";
+import { print } from "./output.ts";
+import { serviceEnvironment } from "./service-credentials.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 
 // A manager that asks for health wants an answer soon, milliseconds. The node's self-check takes two seconds at most.
@@ -19,7 +21,7 @@ interface Health {
  */
 export async function healthcheck(options: NodeOptions & { readonly json: boolean }): Promise<number> {
   const { ready, detail } = await ask(options);
-  console.log(options.json ? JSON.stringify({ ready, detail }) : detail);
+  print(options.json ? JSON.stringify({ ready, detail }) : detail);
   return ready ? 0 : 1;
 }
 
@@ -51,7 +53,7 @@ function isHealth(value: unknown): value is Health {
 
 /** Through the administrators' listener of the configuration. */
 async function byListener(config: string): Promise<Health> {
-  const { address, port } = loadConfig(config, process.env).listen.admin;
+  const { address, port } = loadConfig(config, serviceEnvironment(process.env)).listen.admin;
   const host = address.includes(":") ? `[${address}]` : address;
   const url = `http://${host}:${port}/readyz?verbose`;
   try {

@@ -17,8 +17,10 @@ import { forgottenNode } from "../pair/forgotten.ts";
 import { type InvitationEnd, openInvitation } from "../pair/invite.ts";
 import { linkFiles, readAuthority } from "../pair/link-files.ts";
 import { readShared } from "../pair/parcel.ts";
+import { outputFailure, print } from "./output.ts";
 import { addressOf, durationOf, nodeName, portOf } from "./pair-options.ts";
 import { inviteText, joinedText } from "./pair-text.ts";
+import { serviceEnvironment } from "./service-credentials.ts";
 
 export interface InviteOptions {
   readonly config: string;
@@ -35,12 +37,13 @@ export interface InviteOptions {
  */
 export async function pairInvite(options: InviteOptions): Promise<number> {
   const validMs = durationOf(options.valid);
-  const config = loadConfig(options.config, process.env);
+  const env = serviceEnvironment(process.env);
+  const config = loadConfig(options.config, env);
   const configFile = config.file;
   const text = readFileSync(configFile, "utf8");
-  const shared = readShared(readConfigText(text, configFile, process.env), text, process.env);
+  const shared = readShared(readConfigText(text, configFile, env), text, env);
   const node = nodeName(config.node);
-  const files = linkFiles(config, process.env);
+  const files = linkFiles(config, env);
   refuseUnwritable([dirname(configFile), configFile, dirname(dirname(files.ca))]);
   const authority = readAuthority(files) ?? (await makePairAuthority(Date.now()));
   const part = await prepareFirstPart(authority, node, files, Date.now());
@@ -69,25 +72,27 @@ export async function pairInvite(options: InviteOptions): Promise<number> {
         node,
         configFile,
         files,
-        namesFiles: config.pair === null && isCredential(config.keys.file, process.env),
+        namesFiles: config.pair === null && isCredential(config.keys.file, env),
         listen: { address: "0.0.0.0", port: link.port },
       };
       written.push(...writeFirstPart(part, place, peer));
       recallPeer(config.store.path);
     },
-    tell: (sentence) => console.log(sentence),
+    tell: (sentence) => print(sentence),
     now: Date.now,
   });
   const withdraw = () => invitation.withdraw();
   process.on("SIGINT", withdraw);
   process.on("SIGTERM", withdraw);
-  console.log(inviteText({ code: invitation.code, node, valid: options.valid, link: hostPortText(link) }));
+  print(inviteText({ code: invitation.code, node, valid: options.valid, link: hostPortText(link) }));
+  // A code that nobody can read is of no use to anybody.
+  if (outputFailure() !== null) withdraw();
   const end = await invitation.ended;
   process.off("SIGINT", withdraw);
   process.off("SIGTERM", withdraw);
   const peer = peerOf(end);
   const hasDatabase = existsSync(config.store.path);
-  console.log(joinedText({ node, peer: peer.name, address: peer.address, written, hasDatabase }));
+  print(joinedText({ node, peer: peer.name, address: peer.address, written, hasDatabase }));
   return 0;
 }
 

@@ -12,11 +12,12 @@ import { plainConfiguration, valueAt } from "../pair/config-edit.ts";
 import { askToJoin, readCode } from "../pair/join.ts";
 import { planJoin, writePlan } from "../pair/join-plan.ts";
 import { compareVersions } from "../pair/versions.ts";
-import { examineAll } from "./check.ts";
+import { print } from "./output.ts";
 import { addressOf, nodeName } from "./pair-options.ts";
 import { planText, writtenText } from "./pair-text.ts";
+import { examineForService, serviceEnvironment } from "./service-credentials.ts";
 import { ownerOf } from "./setup/owner.ts";
-import { createPrompt, type Prompt } from "./setup/prompt.ts";
+import { brokenOff, createPrompt, type Prompt } from "./setup/prompt.ts";
 
 export interface JoinOptions {
   readonly config: string;
@@ -45,6 +46,7 @@ export async function pairJoin(given: string | undefined, options: JoinOptions):
     );
   }
   const configFile = resolve(options.config);
+  const env = serviceEnvironment(process.env);
   const own = ownFacts(configFile);
   const node = nodeName(options.node ?? own.node ?? hostname());
   const address = options.address === undefined ? null : addressOf("--address", options.address, own.port);
@@ -53,12 +55,16 @@ export async function pairJoin(given: string | undefined, options: JoinOptions):
     const invitation = readCode(await codeFrom(given, prompt));
     const withCertificates =
       !options.withoutCertificates && (prompt === null || options.yes || (await wantsCertificates(prompt)));
-    const joining = await askToJoin({
+    const asking = askToJoin({
       invitation,
       node,
       version: BUILD.version,
       address: address === null ? ownAddress(node, own.port) : hostPortText(address),
       certificates: withCertificates,
+      ...(prompt === null ? {} : { signal: prompt.over }),
+    });
+    const joining = await asking.catch((error: unknown) => {
+      throw prompt?.over.aborted ? brokenOff(error) : error;
     });
     const { parcel } = joining;
     try {
@@ -75,16 +81,16 @@ export async function pairJoin(given: string | undefined, options: JoinOptions):
         listen: { address: "0.0.0.0", port: address?.port ?? own.port },
         configFile,
         withCertificates,
-        env: process.env,
+        env,
       });
       const notes = [...plan.notes, ...clockNote(parcel.node, parcel.now), ...versionNote(parcel.version)];
-      console.log(planText({ ...plan, notes, first: parcel.node, node, address: parcel.yours }));
-      if (!options.yes && prompt !== null && !(await prompt.confirm("Write these files?", true))) {
+      print(planText({ ...plan, notes, first: parcel.node, node, address: parcel.yours }));
+      if (!(await isAgreed(options, prompt))) {
         throw new BellError("pair_invitation", "Nothing was written. The code is used up.");
       }
-      const written = writePlan(plan, process.env, serviceOwner(plan.config.store.path));
+      const written = writePlan(plan, env, serviceOwner(plan.config.store.path));
       await joining.written();
-      console.log(writtenText({ written, first: parcel.node, node }));
+      print(writtenText({ written, first: parcel.node, node }));
     } catch (error) {
       joining.leave();
       throw error;
@@ -131,6 +137,16 @@ function ownAddress(node: string, port: number): string | null {
   return port === PAIR_PORT ? null : hostPortText({ host: node, port });
 }
 
+/** Breaking off is a no, whenever it comes. */
+async function isAgreed({ yes }: JoinOptions, prompt: Prompt | null): Promise<boolean> {
+  if (prompt === null) return true;
+  if (yes) return !prompt.over.aborted;
+  return await prompt.confirm("Write these files?", true).catch((error: unknown) => {
+    if (prompt.over.aborted) return false;
+    throw error;
+  });
+}
+
 async function codeFrom(given: string | undefined, prompt: Prompt | null): Promise<string> {
   if (given !== undefined && given !== "-") return given;
   if (prompt !== null)
@@ -165,9 +181,10 @@ function serviceOwner(database: string): Ownership | null {
 }
 
 function tellProblems(config: string): number {
-  const { problems } = examineAll(config, process.env, Date.now());
-  if (problems.length === 0) return 0;
-  console.log(`Before the start, look at what \`inboxbell check\` finds:`);
-  for (const { keyPath, message } of problems) console.log(`  ${keyPath}: ${message}`);
+  const { problems, lacking, advice } = examineForService(config, process.env, Date.now());
+  if (advice !== null) print(advice);
+  if (problems.length === 0) return lacking.length === 0 ? 0 : 1;
+  print(`Before the start, look at what \`inboxbell check\` finds:`);
+  for (const { keyPath, message } of problems) print(`  ${keyPath}: ${message}`);
   return 1;
 }

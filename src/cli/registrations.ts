@@ -3,7 +3,7 @@ import { BellError, isBellError } from "../errors.ts";
 import { askNode, notInboxbell } from "../ops/control.ts";
 import { registrationIdOf } from "../phones/find.ts";
 import {
-  LISTED_STATES,
+  type ListedState,
   type ListFilter,
   type ListLine,
   type ListPart,
@@ -11,14 +11,16 @@ import {
   ROWS_A_PART,
 } from "../phones/list.ts";
 import { ago, span } from "../phones/times.ts";
+import type { Platform } from "../store/types.ts";
 import { NOT_RUNNING, readOffline } from "./offline.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 import { readable } from "./why.ts";
 
 export interface ListOptions extends NodeOptions {
   readonly app?: string;
-  readonly platform?: string;
-  readonly state?: string;
+  readonly platform?: Platform;
+  readonly state?: ListedState;
   readonly owed: boolean;
   readonly limit: string;
   readonly after?: string;
@@ -35,10 +37,10 @@ export async function registrations(options: ListOptions): Promise<number> {
   const { part, isOffline } = await list(options, filter, limit, after);
   if (options.json) {
     const answer = { offline: isOffline, registrations: part.lines, next: part.next };
-    console.log(JSON.stringify(readable(answer), null, 2));
+    print(JSON.stringify(readable(answer), null, 2));
   } else {
-    if (isOffline) console.log(`${NOT_RUNNING}\n`);
-    console.log(listText(part, Date.now()));
+    if (isOffline) print(`${NOT_RUNNING}\n`);
+    print(listText(part, Date.now()));
   }
   return 0;
 }
@@ -92,13 +94,6 @@ function isPart(value: unknown): value is ListPart {
 
 function readOptions(options: ListOptions) {
   const { app, platform, state, owed } = options;
-  if (platform !== undefined && platform !== "apns" && platform !== "fcm") {
-    throw new BellError("usage", `--platform ${platform}: expected apns or fcm.`);
-  }
-  const known = LISTED_STATES.find((each) => each === state);
-  if (state !== undefined && known === undefined) {
-    throw new BellError("usage", `--state ${state}: expected one of ${LISTED_STATES.join(", ")}.`);
-  }
   const limit = options.limit === "all" ? Number.POSITIVE_INFINITY : Number(options.limit);
   if (!(limit >= 1) || (limit !== Number.POSITIVE_INFINITY && !Number.isInteger(limit))) {
     throw new BellError("usage", `--limit ${options.limit}: expected a number from 1 on, or all.`);
@@ -110,7 +105,7 @@ function readOptions(options: ListOptions) {
   const filter: ListFilter = {
     ...(app === undefined ? {} : { app }),
     ...(platform === undefined ? {} : { platform }),
-    ...(known === undefined ? {} : { state: known }),
+    ...(state === undefined ? {} : { state }),
     owed,
   };
   return { filter, limit, after };

@@ -4,7 +4,8 @@ import { type Appliance, startAppliance } from "../appliance.ts";
 import { TEST_HOOKS } from "../build-info.ts";
 import { loadConfig } from "../config/load.ts";
 import { loadSecrets } from "../config/secrets.ts";
-import { createLogger } from "../ops/log.ts";
+import { isBellError } from "../errors.ts";
+import { createLogger, silentLogger } from "../ops/log.ts";
 import { createServiceManager } from "../ops/systemd.ts";
 import { createReloader, type ReloadAnswer } from "../reload.ts";
 import { blockVerb } from "../test-hooks.ts";
@@ -14,6 +15,19 @@ import { blockVerb } from "../test-hooks.ts";
 const GRACE_MS = 10_000;
 
 export async function serve(options: { readonly config: string }): Promise<number> {
+  try {
+    return await serveUntilStopped(options);
+  } catch (error) {
+    // The journal's last lines are the manager's own once it has given up: its status line says why.
+    if (isBellError(error)) {
+      const { message } = error;
+      createServiceManager({ env: process.env, log: silentLogger, pid: process.pid }).failed(message);
+    }
+    throw error;
+  }
+}
+
+async function serveUntilStopped(options: { readonly config: string }): Promise<number> {
   const config = loadConfig(options.config, process.env);
   const secrets = loadSecrets(config, process.env);
   const log = createLogger(config.log.level, config.log.format);

@@ -3,16 +3,19 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Document } from "yaml";
+import { isLoopbackAddress } from "../config/addresses.ts";
 import { isDelivered } from "../config/delivered.ts";
 import { readConfigText } from "../config/load.ts";
+import { isCredential } from "../config/paths.ts";
 import { formatProblem } from "../config/problems.ts";
 import { readPublicFile } from "../config/secret-files.ts";
 import type { Config } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 import { generateKeys, writeKeyFile } from "../keys/key-file.ts";
 import { removeLeftovers } from "../ops/files.ts";
-import { examineAll } from "./check.ts";
 import { DEFAULT_CONFIG } from "./defaults.ts";
+import { print } from "./output.ts";
+import { examineForService, serviceEnvironment } from "./service-credentials.ts";
 import { type Composition, compose } from "./setup/compose.ts";
 import { changes, type Edit, edited, fresh, pathText, readDocument, valueAt } from "./setup/document.ts";
 import { makeDirectory, type PlannedFile, secure, stateOf, writeFile } from "./setup/files.ts";
@@ -20,7 +23,7 @@ import { interview } from "./setup/interview.ts";
 import { nextSteps } from "./setup/next-steps.ts";
 import { type Answers, FLAGS, type SetupOptions } from "./setup/options.ts";
 import { type Owner, ownerOf } from "./setup/owner.ts";
-import { createPrompt, type Prompt } from "./setup/prompt.ts";
+import { brokenOff, createPrompt, type Prompt } from "./setup/prompt.ts";
 
 const CONFIG_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
@@ -53,7 +56,8 @@ async function run(
   const given = answersIn(options);
   const existing = existingDocument(configFile);
   tellWhatIsThere(configFile, existing);
-  const answers = prompt === null ? given : await interview({ prompt, given, existing, configFile, now });
+  const answers =
+    prompt === null ? given : await interview({ prompt, given, existing, configFile, owner, now });
   const stdin = await standardInput(answers, prompt);
   const composed = await compose({ answers, existing, configFile, owner, stdin, now });
   const edits = existing === null ? composed.edits : changes(existing, composed.edits);
@@ -61,11 +65,13 @@ async function run(
   const config = checkedText(text, configFile);
   const files = [...composed.files];
   if (existing === null || edits.length > 0) files.push(configurationFile(configFile, text, owner));
-  for (const note of composed.notes) console.log(`Note: ${note}`);
+  for (const note of composed.notes) print(`Note: ${note}`);
 
   await settleReplacements(files, existing, edits, configFile, options.force, prompt);
+  // Somebody who broke off while a certificate was made wants nothing written either.
+  if (prompt?.over.aborted) throw brokenOff();
   const wrote = write(files, configFile, config, owner, now);
-  if (wrote === 0) console.log("Nothing had to be changed.");
+  if (wrote === 0) print("Nothing had to be changed.");
   return finish(options, composed, config, configFile);
 }
 
@@ -101,9 +107,9 @@ function tellWhatIsThere(configFile: string, existing: Document | null): void {
     ["Google", ["apps", 0, "fcm", "service_account"]],
     ["proxy", ["egress", "proxy"]],
   ] as const;
-  console.log(`${configFile} is there:`);
+  print(`${configFile} is there:`);
   for (const [name, path] of shown) {
-    console.log(`  ${name.padEnd(16)}  ${String(valueAt(existing, path) ?? "none")}`);
+    print(`  ${name.padEnd(16)}  ${String(valueAt(existing, path) ?? "none")}`);
   }
 }
 
@@ -121,7 +127,7 @@ async function standardInput(answers: Answers, prompt: Prompt | null): Promise<B
 
 /** @throws BellError `config_invalid` if the whole is not good, although each answer was */
 function checkedText(text: string, configFile: string): Config {
-  const { config, problems } = readConfigText(text, configFile, process.env);
+  const { config, problems } = readConfigText(text, configFile, serviceEnvironment(process.env));
   if (config !== null) return config;
   const lines = problems.map(formatProblem);
   throw new BellError(
@@ -184,13 +190,16 @@ function write(
   let wrote = 0;
   const told = (text: string) => {
     wrote += 1;
-    console.log(text);
+    print(text);
   };
   const directories = new Set([dirname(configFile), ...files.map(({ path }) => dirname(path))]);
   for (const path of directories) {
     if (makeDirectory({ path, mode: DIRECTORY_MODE, owner: readerOf(owner) })) told(`made   ${path}`);
   }
-  for (const path of new Set([dirname(config.store.path), dirname(config.keys.file)])) {
+  // What systemd hands to the service is made elsewhere.
+  const ownsKeys = !isCredential(config.keys.file, serviceEnvironment(process.env));
+  const state = [config.store.path, ...(ownsKeys ? [config.keys.file] : [])];
+  for (const path of new Set(state.map((file) => dirname(file)))) {
     if (makeDirectory({ path, mode: STATE_MODE, owner })) told(`made   ${path}`);
   }
   for (const file of files) {
@@ -201,7 +210,7 @@ function write(
     const copy = writeFile(file, now);
     told(`wrote  ${file.path} (${file.what})${copy === null ? "" : `; the old one is ${copy}`}`);
   }
-  if (!existsSync(config.keys.file) && !existsSync(config.store.path)) {
+  if (ownsKeys && !existsSync(config.keys.file) && !existsSync(config.store.path)) {
     removeLeftovers(config.keys.file);
     writeKeyFile(config.keys.file, generateKeys(now), owner);
     told(`wrote  ${config.keys.file} (keys of the database)`);
@@ -210,17 +219,18 @@ function write(
 }
 
 function finish(options: SetupOptions, composed: Composition, config: Config, configFile: string): number {
-  const { problems, warnings } = examineAll(configFile, process.env, Date.now());
-  for (const problem of problems) console.log(formatProblem(problem));
-  for (const warning of warnings) console.log(`${formatProblem(warning)} (warning)`);
-  if (problems.length > 0) return 1;
+  const { problems, warnings, lacking, advice } = examineForService(configFile, process.env, Date.now());
+  for (const problem of problems) print(formatProblem(problem));
+  for (const warning of warnings) print(`${formatProblem(warning)} (warning)`);
+  if (advice !== null) print(advice);
+  if (problems.length > 0 || lacking.length > 0) return 1;
   const { registration, exchange } = config.listen;
   const open = [
     ...(registration.allow.length === 0 ? ["registration"] : []),
     ...(exchange.allow.length === 0 ? ["exchange"] : []),
   ];
-  console.log("");
-  console.log(
+  print("");
+  print(
     nextSteps({
       configFile,
       isDefaultConfig: options.config === DEFAULT_CONFIG,
@@ -230,6 +240,9 @@ function finish(options: SetupOptions, composed: Composition, config: Config, co
       exchangeUrl: config.public.exchangeUrl,
       registrationUrl: config.public.registrationUrl,
       openListeners: open,
+      ports: [registration, exchange]
+        .filter(({ address }) => !isLoopbackAddress(address))
+        .map(({ port }) => port),
     }),
   );
   return 0;

@@ -1,8 +1,9 @@
 // Reads the files that hold secrets and refuses those that others can read. What must be in a push credential is
 // in push-credentials.ts. Errors name the file and what was expected there, never what was found.
 import { X509Certificate } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { BellError, isBellError } from "../errors.ts";
+import { closingCommand, exposedText } from "./closing.ts";
 import { type Environment, isCredential } from "./paths.ts";
 
 // Any access for others than owner and group.
@@ -17,13 +18,10 @@ const MAX_SECRET_BYTES = 1_048_576;
  * @throws `secret_unreadable`, or `secret_exposed` if users outside its owner and group may read or change it
  */
 export function readSecretFile(path: string, env: Environment): Buffer {
-  return readFileWith(path, (mode) => {
+  return readFileWith(path, (stat) => {
     // systemd guards its credentials by the directory, whatever the files' own modes are.
-    if ((mode & OTHERS) !== 0 && !isCredential(path, env)) {
-      throw new BellError(
-        "secret_exposed",
-        `${path} can be read or changed by other users. Run: chmod 0600 ${path}`,
-      );
+    if ((stat.mode & OTHERS) !== 0 && !isCredential(path, env)) {
+      throw new BellError("secret_exposed", exposedText(path, closingCommand(path, stat)));
     }
   });
 }
@@ -36,14 +34,14 @@ export function readPublicFile(path: string): Buffer {
   return readFileWith(path, () => {});
 }
 
-function readFileWith(path: string, checkMode: (mode: number) => void): Buffer {
+function readFileWith(path: string, checkMode: (stat: Stats) => void): Buffer {
   let file: number | undefined;
   try {
     // Mode and content are those of the same open file. Non-blocking, so that a named pipe cannot hold up a start.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(file);
     if (!stat.isFile()) throw new BellError("secret_unreadable", `${path} is not a regular file.`);
-    checkMode(stat.mode);
+    checkMode(stat);
     if (stat.size > MAX_SECRET_BYTES) {
       throw new BellError("secret_invalid", `${path} is larger than 1 MiB, which no such file is.`);
     }

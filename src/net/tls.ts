@@ -5,6 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import { createSecureContext, createServer, type SecureVersion } from "node:tls";
 import type { Socket, SocketHandler, SocketListener, TLSOptions } from "bun";
 import { incompleteChain } from "../config/chain.ts";
+import { closingCommand, exposedText } from "../config/closing.ts";
 import type { TlsFiles } from "../config/types.ts";
 import { BellError } from "../errors.ts";
 
@@ -137,11 +138,10 @@ export function loadTls(
 ): TlsIdentity {
   const certificate = readPem(files.certificate, "certificate");
   const key = readPem(files.key, "key");
-  if ((statSync(files.key).mode & OTHERS) !== 0) {
-    throw new BellError(
-      "secret_exposed",
-      `The TLS key file ${files.key} can be read or changed by other users. Run: chmod 0600 ${files.key}`,
-    );
+  const stat = statSync(files.key);
+  if ((stat.mode & OTHERS) !== 0) {
+    const text = exposedText(`The TLS key file ${files.key}`, closingCommand(files.key, stat));
+    throw new BellError("secret_exposed", text);
   }
   const chain = readChain(certificate, files.certificate);
   const [leaf] = chain;

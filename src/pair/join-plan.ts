@@ -1,7 +1,7 @@
 // What joining will write on the second node, compared with what is there: shown before anything is written, then written
 // in an order that leaves no half of a node. A file that is there and differs is kept beside the new one.
 import { copyFileSync, existsSync, linkSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { readConfigText } from "../config/load.ts";
 import { type Environment, isCredential } from "../config/paths.ts";
 import { formatProblem } from "../config/problems.ts";
@@ -79,10 +79,16 @@ export function planJoin(options: PlanOptions): JoinPlan {
     const bytes = Buffer.from(content);
     planned.set(path, { path, content: bytes, mode, what, state: stateOf(path, bytes) });
   };
-  if (isCredential(config.keys.file, env)) {
+  const credentials = new Set(
+    mentions.filter(({ path }) => isCredential(path, env)).map(({ path }) => basename(path)),
+  );
+  if (credentials.size > 0) {
     notes.push(
-      "The key file comes from systemd's credentials: give this node the same one before it starts.",
+      `systemd's credentials are not handed over: give this node the first one's ${[...credentials].join(", ")} before it starts.`,
     );
+  }
+  if (isCredential(config.keys.file, env)) {
+    // Said above.
   } else if (parcel.keys === null) {
     notes.push(`The first node has its key file from systemd: put the same one to ${config.keys.file} here.`);
   } else {
@@ -95,7 +101,7 @@ export function planJoin(options: PlanOptions): JoinPlan {
     plan(mention.path, Buffer.from(content, "base64"), isPublic ? PUBLIC_MODE : mode & MOST_SECRET, keyPath);
   }
   for (const { keyPath, path, role } of mentions) {
-    if (isOwn(role)) continue;
+    if (isOwn(role) || isCredential(path, env)) continue;
     if (!planned.has(path) && !existsSync(path)) notes.push(`${keyPath} names ${path}, which is not here.`);
   }
   plan(places.ca, parcel.authority.certificate, SECRET_MODE, "the pair's authority");

@@ -20,6 +20,8 @@ export interface JoinOptions {
   readonly certificates: boolean;
   /** How long the first node may take for each answer, milliseconds. */
   readonly timeoutMs?: number;
+  /** Ends the asking; what is asked for then never comes. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Joining {
@@ -59,16 +61,19 @@ export function readCode(code: string): Invitation {
  * @throws BellError `pair_unreachable`, `pair_impostor`, `pair_refused`, or why the first node refuses
  */
 export async function askToJoin(options: JoinOptions): Promise<Joining> {
-  const { invitation, node, version, address, certificates, timeoutMs = TIMEOUT_MS } = options;
+  const { invitation, node, version, address, certificates, timeoutMs = TIMEOUT_MS, signal } = options;
   const key = await makeNodeKey();
   const request = await makeRequest(node, key);
-  const socket = await reach(invitation, timeoutMs);
+  const socket = await reach(invitation, timeoutMs, signal);
   const channel = createChannel(socket, PARCEL_BYTES);
+  signal?.addEventListener("abort", channel.destroy);
   const isOwnMachine = socket.remoteAddress !== undefined && socket.remoteAddress === socket.localAddress;
   const words = { version, node, address, certificates, request };
   const proof = proofOf(invitation, provenWords(words)).toString("base64url");
   channel.send({ kind: "hello", ...words, proof });
   const answer = fromFirst(await channel.receive(timeoutMs));
+  // From here on whoever asked decides what becomes of the connection.
+  signal?.removeEventListener("abort", channel.destroy);
   try {
     const parcel = accepted(answer, options, key);
     return {
@@ -101,7 +106,11 @@ export async function askToJoin(options: JoinOptions): Promise<Joining> {
 }
 
 /** A connection to the invitation itself, proved by its certificate before anything is sent. */
-async function reach({ host, port, fingerprint }: Invitation, timeoutMs: number): Promise<TLSSocket> {
+async function reach(
+  { host, port, fingerprint }: Invitation,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<TLSSocket> {
   const place = hostPortText({ host, port });
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   // Whom it trusts is decided below, by the fingerprint: no authority has signed a certificate of some minutes.
@@ -111,6 +120,9 @@ async function reach({ host, port, fingerprint }: Invitation, timeoutMs: number)
     reject(new BellError("pair_unreachable", `There is no invitation at ${place}: ${why}.`, cause));
   };
   const timer = setTimeout(() => unreachable("no answer in time"), timeoutMs);
+  const giveUp = () => unreachable("nobody waits for its answer any more");
+  signal?.addEventListener("abort", giveUp);
+  if (signal?.aborted) giveUp();
   socket.on("error", (error: Error & { readonly code?: unknown }) => unreachable(whyNot(error.code), error));
   socket.once("close", () => unreachable("the connection was closed"));
   socket.once("secureConnect", () => {
@@ -132,6 +144,7 @@ async function reach({ host, port, fingerprint }: Invitation, timeoutMs: number)
     return await promise;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 

@@ -1,4 +1,5 @@
 // `inboxbell check`: every problem of the configuration and of the files it names, at once.
+import "reflect-metadata";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -66,9 +66,9 @@ export interface Workshop {
   remove(): void;
 }
 
-/** An empty directory of its own for a test. */
-export function createWorkshop(): Workshop {
-  const directory = mkdtempSync(join(tmpdir(), "inboxbell-config-"));
+/** An empty directory of its own for a test. @param parent the directory in which it is made */
+export function createWorkshop(parent: string = tmpdir()): Workshop {
+  const directory = mkdtempSync(join(parent, "inboxbell-config-"));
   const path = (name: string) => join(directory, name);
   return {
     directory,

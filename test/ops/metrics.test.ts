@@ -28,6 +28,10 @@ const CONTRACT: readonly (readonly [string, string, readonly string[]])[] = [
   ["provider_paused", "gauge", ["app", "provider", "reason"]],
   ["credential_expiry_seconds", "gauge", ["name"]],
   ["pair_role", "gauge", []],
+  ["pair_connected", "gauge", []],
+  ["pair_protected", "gauge", []],
+  ["pair_lag_rows", "gauge", []],
+  ["takeovers_total", "counter", []],
   ["event_loop_lag_seconds", "gauge", []],
   ["build_info", "gauge", ["version", "commit"]],
 ];
@@ -49,6 +53,10 @@ async function filled(): Promise<string> {
   metrics.commitRows.observe(3);
   metrics.providerPaused.set({ app: "a", provider: "apns", reason: "other" }, 1);
   metrics.credentialExpirySeconds.set({ name: "exchange" }, -5);
+  metrics.pairConnected.set(1);
+  metrics.pairProtected.set(0);
+  metrics.pairLagRows.set(3);
+  metrics.takeovers.inc();
   metrics.eventLoopLagSeconds.set(0.25);
   return metrics.registry.metrics();
 }

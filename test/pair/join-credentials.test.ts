@@ -34,7 +34,7 @@ test("no credential leaves the first node, the plan says to give the second one 
   const { joining, plan } = await scene.ask(invitation.code);
   expect([joining.parcel.keys, JSON.stringify(joining.parcel).includes("apns.p8")]).toEqual([null, true]);
   expect(joining.parcel.files.map(({ keyPath }) => keyPath)).not.toContain("apps[0].apns.key.file");
-  expect(plan.notes.join("\n")).toContain("systemd's credentials: give this node the same one");
+  expect(plan.notes.join("\n")).toContain("give this node the first one's keys, apns.p8");
   expect(plan.files.filter(({ path }) => path.startsWith(credentials))).toEqual([]);
   joining.leave();
   expect(readdirSync(credentials)).toEqual(before);

@@ -69,6 +69,35 @@ test("both show the same two nodes, roles, epoch, lag, last contact and last tak
   }
 }, 30_000);
 
+test("metrics count a takeover on the node that took over, and the rows that a node which lags has not got yet", async () => {
+  const metric = async (node: PairNode, name: string) => {
+    const { body } = await node.get("/metrics");
+    return Number(new RegExp(`^inboxbell_${name} (\\S+)$`, "m").exec(body)?.[1]);
+  };
+  const takeovers = (...nodes: readonly PairNode[]) =>
+    Promise.all(nodes.map((node) => metric(node, "takeovers_total")));
+  const { active: former, passive: next } = await scene.roles();
+  const [given = -1, taken = -1] = await takeovers(former, next);
+  expect(await former.ask(PAIR_VERBS.switch)).toMatchObject({ result: "done" });
+  expect(await takeovers(former, next)).toEqual([given, taken + 1]);
+
+  scene.turnTo(next);
+  former.running.kill("SIGSTOP");
+  // Not answered before the other node has it, or has been slow for so long that it counts as gone.
+  const enrolled = scene.addPhone({ platform: "apns", mailbox: "anna" }).enrol();
+  await until(async () => (await metric(next, "pair_lag_rows")) > 0, "the other node lacks the phone's rows");
+  former.running.kill("SIGCONT");
+  await enrolled;
+  await until(
+    async () =>
+      (await metric(next, "pair_lag_rows")) === 0 &&
+      (await metric(next, "pair_protected")) === 1 &&
+      (await metric(former, "pair_connected")) === 1,
+    "it has caught up",
+  );
+  expect(await takeovers(former, next)).toEqual([given, taken + 1]);
+}, 60_000);
+
 test("readyz?verbose has a line for each thing that was looked at, and of the other node what it lacks", async () => {
   const names = ["database", "pair", "other node", "providers", "delivery", "event loop"];
   const lines = async (node: PairNode) => (await node.get("/readyz?verbose")).body.trim().split("\n");

@@ -6,6 +6,7 @@ import { BUILD } from "../../build-info.ts";
 import { readConfig } from "../../config/load.ts";
 import type { FileRole } from "../../config/options.ts";
 import { BellError } from "../../errors.ts";
+import { serviceEnvironment } from "../service-credentials.ts";
 import type { Examination } from "./examination.ts";
 import { redact, redactConfig, secretTexts, secretValues } from "./redact.ts";
 import { type Report, reportText } from "./report.ts";
@@ -74,7 +75,7 @@ export function bundleFiles({ configFile, report, examination, log }: BundleOpti
 
 /** Contents of the files that the configuration names as secrets, be it good or not. */
 function secretFiles(configFile: string): string[] {
-  return readConfig(configFile, process.env)
+  return readConfig(configFile, serviceEnvironment(process.env))
     .files.filter(({ role }) => !NO_SECRETS.has(role))
     .flatMap(({ path }) => {
       try {

@@ -46,8 +46,12 @@ function linkExpiry({ message }: ConfigProblem): Result[] {
   return [linkCertificate(word === "expired" ? "certificate_expired" : "certificate_expires_soon", day)];
 }
 
+// What the service has against files; their hint is what to do.
+const OF_SERVICE: ReadonlySet<ConfigProblem["code"]> = new Set(["service_denied", "service_hidden"]);
+
 /** A more particular remedy than the catalogue's, or undefined. */
-function remedyOf({ code }: ConfigProblem): string | undefined {
+function remedyOf({ code, hint }: ConfigProblem): string | undefined {
+  if (OF_SERVICE.has(code) && hint !== undefined) return `${hint[0]?.toUpperCase()}${hint.slice(1)}`;
   return code === "config_unreadable"
     ? "Run doctor as root or as the service's user, or name another file with --config; `inboxbell setup` makes one."
     : undefined;
@@ -55,17 +59,20 @@ function remedyOf({ code }: ConfigProblem): string | undefined {
 
 /** What is wrong, and at which place of the configuration. */
 function text(problem: ConfigProblem): string {
-  const { file, line, column, keyPath } = problem;
-  if (keyPath === "") return formatProblem(problem);
-  return line === undefined ? sentence(problem) : `${sentence(problem)} (${file}:${line}:${column})`;
+  const { file, line, column, keyPath, code, message } = problem;
+  const isOfService = OF_SERVICE.has(code);
+  if (keyPath === "") return isOfService ? message : formatProblem(problem);
+  const said = isOfService ? message : sentence(problem);
+  return line === undefined ? said : `${said} (${file}:${line}:${column})`;
 }
 
 function problemCode({ code }: ConfigProblem): FindingCode {
-  if (code === "secret_exposed") return "secret_exposed";
+  if (code === "secret_exposed" || code === "service_denied") return code;
   return code === "secret_unreadable" ? "secret_unreadable" : "config_problem";
 }
 
-function warningCode({ keyPath }: ConfigProblem): FindingCode {
+function warningCode({ code, keyPath }: ConfigProblem): FindingCode {
+  if (code === "service_hidden") return code;
   if (keyPath.endsWith(".allow")) return "allow_empty";
   if (keyPath.endsWith(".tls")) return "tls_off";
   return keyPath.endsWith(".shared_route") ? "shared_route_on" : "config_warning";

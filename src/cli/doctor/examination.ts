@@ -8,7 +8,7 @@ import { loadSecrets } from "../../config/secrets.ts";
 import type { Config, Secrets } from "../../config/types.ts";
 import { isBellError } from "../../errors.ts";
 import type { NodeStatus } from "../../ops/status.ts";
-import { examineAll } from "../check.ts";
+import { examineAll } from "../examine-all.ts";
 import { examineAdmin } from "./admin.ts";
 import { examineCertificate, examinePushCertificates } from "./certificates.ts";
 import { judgeClock } from "./clock.ts";
@@ -19,6 +19,7 @@ import { type Clocks, examineEgress } from "./egress.ts";
 import type { Result } from "./findings.ts";
 import { examineNode } from "./node.ts";
 import { examinePair } from "./pair.ts";
+import { examinePairAddress } from "./pair-address.ts";
 import { chainOf } from "./pem.ts";
 import { examinePublic } from "./public.ts";
 
@@ -68,6 +69,7 @@ export async function examine(options: ExaminationOptions): Promise<Examination>
   if (secrets !== null) results.push(...(await examinePushCertificates(secrets.apps, clocks.now())));
   results.push(...(egress?.results ?? []));
   results.push(...judgeClock(egress?.times ?? []));
+  if (config.pair !== null) results.push(...(await examinePairAddress(config.pair)));
   if (socket !== null) results.push(...(await examinePair(socket, clocks.now())));
   return { results: results.filter(isNew), status, config, secrets };
 }

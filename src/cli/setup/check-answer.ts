@@ -1,6 +1,8 @@
 // Checks one answer at once, with what was answered before it. The same for flags and for a terminal.
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import type { FileRole } from "../../config/options.ts";
 import { BellError } from "../../errors.ts";
+import { serviceNotes } from "../service-access.ts";
 import {
   checkApnsCertificate,
   checkApnsKey,
@@ -16,17 +18,25 @@ import {
   urlOf,
 } from "./judge.ts";
 import { type AnswerName, type Answers, flagOf } from "./options.ts";
+import type { Owner } from "./owner.ts";
+import { refusePkcs12 } from "./pkcs12.ts";
 
 export interface CheckContext {
   /** Absolute. */
   readonly configFile: string;
   /** What came on standard input, for answers that are `-`. */
   readonly stdin: Buffer | null;
+  /** The service's user, who has to read what stays where it is; null: whoever runs this. */
+  readonly owner: Owner | null;
   /** Epoch milliseconds. */
   readonly now: number;
   /** The public URLs as they are or will be, for the names in certificates. */
   readonly urls: { readonly registration: string | null; readonly exchange: string | null };
 }
+
+// RFC 1035, 2.3.4, in characters: 255 octets on the wire are 253 written ones.
+const LONGEST_NAME = 253;
+const LONGEST_LABEL = 63;
 
 export const DEFAULT_PORTS = { registration: 8443, exchange: 9443 } as const;
 
@@ -79,6 +89,9 @@ export function checkAnswer(name: AnswerName, answers: Answers, context: CheckCo
   const { configFile } = context;
   const value = (path: KeyPath, given: unknown) => checkValue(flagOf(name), path, given, configFile);
   const source = (): Source => named(name, () => readSource(answer, context.stdin));
+  // Of what is not copied beside the configuration.
+  const placed = (path: string, role: FileRole) =>
+    serviceNotes(resolve(path), role, configFile, context.owner);
   const plain = PLAIN[name];
   if (plain !== undefined) value(plain, answer);
   const port = PORTS[name];
@@ -87,17 +100,26 @@ export function checkAnswer(name: AnswerName, answers: Answers, context: CheckCo
   if (list !== undefined) for (const entry of listOf(answer)) value([...list, 0], entry);
   switch (name) {
     case "registrationUrl":
+      checkHost(name, answer);
       value(["public", "registration_url"], urlOf(answer, portOf(answers, "registration")));
       return [];
     case "exchangeUrl":
+      checkHost(name, answer);
       value(["public", "exchange_url"], urlOf(answer, portOf(answers, "exchange")));
       return [];
     case "registrationKey":
     case "registrationCertificate":
-      return listenerFiles("registration", answers, context);
     case "exchangeKey":
-    case "exchangeCertificate":
-      return listenerFiles("exchange", answers, context);
+    case "exchangeCertificate": {
+      named(name, () => refusePkcs12(answer, configFile, context.owner));
+      const listener = name.startsWith("registration") ? "registration" : "exchange";
+      const notes = listenerFiles(listener, answers, context);
+      return [...notes, ...placed(answer, name.endsWith("Key") ? "tls_key" : "tls_certificate")];
+    }
+    case "stateDirectory":
+      return placed(join(answer, "inboxbell.db"), "store");
+    case "socket":
+      return placed(answer, "socket");
     case "apnsKey":
       checkApnsKey(source());
       return [];
@@ -121,10 +143,25 @@ export function checkAnswer(name: AnswerName, answers: Answers, context: CheckCo
   }
 }
 
-/** Both are needed to say anything: the key comes second. */
+/** A name that no name server can have is a slip of the hand. RFC 1035, 2.3.4. */
+function checkHost(name: AnswerName, answer: string): void {
+  const url = urlOf(answer, 443);
+  const host = URL.canParse(url) ? new URL(url).hostname : "";
+  if (host.length <= LONGEST_NAME && host.split(".").every((label) => label.length <= LONGEST_LABEL)) return;
+  throw new BellError(
+    "setup_answer",
+    `${flagOf(name)}: a host name has ${LONGEST_NAME} characters at most, and ${LONGEST_LABEL} between two dots.`,
+  );
+}
+
+/** Both are needed to say whether they fit: the key comes second. */
 function listenerFiles(listener: "registration" | "exchange", answers: Answers, context: CheckContext) {
   const certificate = answers[`${listener}Certificate`];
   const key = answers[`${listener}Key`];
+  // Said at once where the certificate is asked for, not only once its key is told.
+  if (certificate !== undefined && key === undefined) {
+    named(`${listener}Certificate`, () => checkAuthorities(resolve(certificate)));
+  }
   if (certificate === undefined || key === undefined) return [];
   const url = context.urls[listener];
   const files = { certificate: resolve(certificate), key: resolve(key) };

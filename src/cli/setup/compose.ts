@@ -13,7 +13,7 @@ import { type Edit, valueAt } from "./document.ts";
 import type { PlannedFile } from "./files.ts";
 import { type KeyPath, keyIdIn, readSource, type Source, urlOf } from "./judge.ts";
 import { type AnswerName, type Answers, FLAGS, flagOf } from "./options.ts";
-import { canRead, type Owner } from "./owner.ts";
+import type { Owner } from "./owner.ts";
 
 export interface ComposeOptions {
   readonly answers: Answers;
@@ -57,6 +57,7 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
   const context: CheckContext = {
     configFile,
     stdin: options.stdin,
+    owner: options.owner,
     now,
     urls: publicUrls(answers, existing),
   };
@@ -71,7 +72,7 @@ export async function compose(options: ComposeOptions): Promise<Composition> {
     keepFile(options, files, source, name, what, mode);
 
   plainValues(answers, context, set);
-  const authority = await listenerCertificates(options, context, set, files, notes);
+  const authority = await listenerCertificates(options, context, set, files);
   appCredentials(answers, existing, at, set, keep, options.stdin);
   const madeSecret = enrolment(options, set, keep);
   if (answers.proxyPasswordFile !== undefined) {
@@ -178,7 +179,6 @@ async function listenerCertificates(
   { urls }: CheckContext,
   set: SetValue,
   files: PlannedFile[],
-  notes: string[],
 ): Promise<string | null> {
   const { answers, configFile, owner, now } = options;
   const directory = dirname(configFile);
@@ -188,11 +188,6 @@ async function listenerCertificates(
       if (file === undefined || answers.makeCertificates === true) continue;
       const path = resolve(file);
       set(["listen", listener, "tls", part.toLowerCase()], within(directory, path) ?? path);
-      if (owner !== null && !canRead(owner, path)) {
-        notes.push(
-          `${path} cannot be read by the service's user ${owner.name}: give it and its directories to his group, for example with chgrp ${owner.name} and chmod g+r.`,
-        );
-      }
     }
   }
   if (answers.makeCertificates !== true) return null;

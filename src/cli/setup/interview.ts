@@ -3,12 +3,17 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Document } from "yaml";
+import { isBellError } from "../../errors.ts";
 import { type CheckContext, checkAnswer } from "./check-answer.ts";
 import { appIndex, publicUrls } from "./compose.ts";
 import { valueAt } from "./document.ts";
-import { type KeyPath, keyIdIn } from "./judge.ts";
+import { type KeyPath, keyIdIn, readSource } from "./judge.ts";
 import type { AnswerName, Answers } from "./options.ts";
+import type { Owner } from "./owner.ts";
 import type { Prompt } from "./prompt.ts";
+
+// What an empty line means where an answer before may have been the wrong one.
+const BACK = "back to the certificate";
 
 export interface InterviewOptions {
   readonly prompt: Prompt;
@@ -17,13 +22,15 @@ export interface InterviewOptions {
   readonly existing: Document | null;
   /** Absolute. */
   readonly configFile: string;
+  /** The service's user; null: whoever runs this. */
+  readonly owner: Owner | null;
   /** Epoch milliseconds. */
   readonly now: number;
 }
 
 /** The answers, those of the flags among them. */
 export async function interview(options: InterviewOptions): Promise<Answers> {
-  const { prompt, given, existing, configFile, now } = options;
+  const { prompt, given, existing, configFile, owner, now } = options;
   const answers: Answers = { ...given };
 
   const current = (path: KeyPath): string | null => {
@@ -41,13 +48,59 @@ export async function interview(options: InterviewOptions): Promise<Answers> {
   ) {
     if (answers[name] !== undefined) return;
     const check = (answer: string) => {
-      if (answer === there) return;
-      const context: CheckContext = { configFile, stdin: null, now, urls: publicUrls(answers, existing) };
-      for (const note of checkAnswer(name, { ...answers, [name]: answer }, context))
-        prompt.say(`  Note: ${note}`);
+      if (answer === there || answer === BACK) return;
+      // Whether it opens is asked together with its password.
+      if (name === "apnsCertificate") readSource(answer, null);
+      else tell(name, answer);
     };
     const answer = await prompt.ask(text, there ?? usual, check);
     if (answer !== "" && answer !== there) answers[name] = answer;
+  }
+
+  /** Checks an answer and tells what may surprise. @throws BellError that says what is wrong with it */
+  function tell(name: AnswerName, answer: string): void {
+    const urls = publicUrls(answers, existing);
+    const context: CheckContext = { configFile, stdin: null, owner, now, urls };
+    for (const note of checkAnswer(name, { ...answers, [name]: answer }, context))
+      prompt.say(`  Note: ${note}`);
+  }
+
+  /** A second answer that fits no first one: whoever notices goes back. @returns whether somebody did */
+  function wentBack(
+    first: "registrationCertificate" | "exchangeCertificate" | "apnsCertificate",
+    second: AnswerName,
+  ) {
+    if (answers[second] !== BACK) return false;
+    delete answers[first];
+    delete answers[second];
+    return true;
+  }
+
+  async function askListener(listener: "registration" | "exchange", whom: string): Promise<void> {
+    const [certificate, key] = [`${listener}Certificate`, `${listener}Key`] as const;
+    const has = (part: string) => current(["listen", listener, "tls", part]);
+    do {
+      await ask(certificate, `  Certificate chain for ${whom}`, null, has("certificate"));
+      await ask(key, "  Its private key", BACK, has("key"));
+    } while (wentBack(certificate, key));
+  }
+
+  /** A push certificate, and its password if it does not open without. */
+  async function askPushCertificate(there: string | null): Promise<void> {
+    do {
+      await ask("apnsCertificate", "  Or a push certificate, .p12 or PEM", "", there);
+      const { apnsCertificate, apnsPasswordFile } = answers;
+      if (apnsCertificate === undefined) return;
+      try {
+        tell("apnsCertificate", apnsCertificate);
+        return;
+      } catch (error) {
+        if (!isBellError(error)) throw error;
+        prompt.say(`  ${error.message}`);
+        if (apnsPasswordFile !== undefined) delete answers.apnsPasswordFile;
+      }
+      await ask("apnsPasswordFile", "  File with its password", BACK, null);
+    } while (wentBack("apnsCertificate", "apnsPasswordFile"));
   }
 
   prompt.say(
@@ -85,13 +138,7 @@ export async function interview(options: InterviewOptions): Promise<Answers> {
         ["registration", "phones"],
         ["exchange", "Exchange"],
       ] as const) {
-        await ask(
-          `${listener}Certificate`,
-          `  Certificate chain for ${whom}`,
-          null,
-          current(["listen", listener, "tls", "certificate"]),
-        );
-        await ask(`${listener}Key`, "  Its private key", null, current(["listen", listener, "tls", "key"]));
+        await askListener(listener, whom);
       }
     }
   }
@@ -100,24 +147,26 @@ export async function interview(options: InterviewOptions): Promise<Answers> {
   await ask("app", "  The app's bundle identifier", null, current(["apps", 0, "id"]));
   const at = appIndex(answers, existing);
   const inApp = (...path: readonly string[]) => current(["apps", at, ...path]);
-  if (answers.apnsCertificate === undefined && inApp("apns", "certificate", "file") === null) {
-    await ask("apnsKey", "  Apple's token key, AuthKey_....p8", "", inApp("apns", "key", "file"));
+  const has = (what: string) => existing !== null && valueAt(existing, ["apps", at, what]) !== undefined;
+  for (;;) {
+    if (answers.apnsCertificate === undefined && inApp("apns", "certificate", "file") === null) {
+      await ask("apnsKey", "  Apple's token key, AuthKey_....p8", "", inApp("apns", "key", "file"));
+    }
+    if (answers.apnsKey !== undefined) {
+      await ask("apnsKeyId", "  Its key ID", keyIdIn(answers.apnsKey), null);
+      await ask("apnsTeamId", "  The Apple team's ID", null, inApp("apns", "key", "team_id"));
+    } else if (inApp("apns", "key", "file") === null) {
+      await askPushCertificate(inApp("apns", "certificate", "file"));
+    }
+    const { apnsKey, apnsCertificate } = answers;
+    if (apnsKey !== undefined || apnsCertificate !== undefined) {
+      await ask("apnsEnvironment", "  Apple's environment", "production", inApp("apns", "environment"));
+    }
+    await ask("fcmAccount", "  Google service account, JSON", "", inApp("fcm", "service_account"));
+    const rings = [apnsKey, apnsCertificate, answers.fcmAccount].some((given) => given !== undefined);
+    if (rings || has("apns") || has("fcm")) break;
+    prompt.say("  Something has to ring the app: Apple's key, a push certificate, or Google's account.");
   }
-  if (answers.apnsKey !== undefined) {
-    await ask("apnsKeyId", "  Its key ID", keyIdIn(answers.apnsKey), null);
-    await ask("apnsTeamId", "  The Apple team's ID", null, inApp("apns", "key", "team_id"));
-  } else if (inApp("apns", "key", "file") === null) {
-    await ask(
-      "apnsCertificate",
-      "  Or a push certificate, .p12 or PEM",
-      "",
-      inApp("apns", "certificate", "file"),
-    );
-  }
-  if (answers.apnsKey !== undefined || answers.apnsCertificate !== undefined) {
-    await ask("apnsEnvironment", "  Apple's environment", "production", inApp("apns", "environment"));
-  }
-  await ask("fcmAccount", "  Google service account, JSON", "", inApp("fcm", "service_account"));
 
   const secret = current(["registration_auth", 0, "file"]);
   await ask(

@@ -49,8 +49,13 @@ export interface SetupOptions extends Answers {
 
 export type AnswerName = keyof Answers;
 
-/** The flag of each answer, its placeholder, and its line in the help. */
-export const FLAGS: readonly (readonly [name: AnswerName, flag: string, help: string])[] = [
+/** The flag of each answer, its placeholder, its line in the help, and its values where there are few. */
+export const FLAGS: readonly (readonly [
+  name: AnswerName,
+  flag: string,
+  help: string,
+  choices?: readonly string[],
+])[] = [
   ["registrationUrl", "--registration-url <host or URL>", "what phones reach, through the Gateway tunnel"],
   ["exchangeUrl", "--exchange-url <host or URL>", "what Exchange reaches"],
   [
@@ -74,7 +79,12 @@ export const FLAGS: readonly (readonly [name: AnswerName, flag: string, help: st
   ["apnsTeamId", "--apns-team-id <id>", "the Apple team's ID"],
   ["apnsCertificate", "--apns-certificate <file>", "or a push certificate, .p12 or PEM"],
   ["apnsPasswordFile", "--apns-password-file <file>", "file with its password (- reads standard input)"],
-  ["apnsEnvironment", "--apns-environment <name>", "production or sandbox (default: production)"],
+  [
+    "apnsEnvironment",
+    "--apns-environment <name>",
+    "Apple's environment (default: production)",
+    ["production", "sandbox"],
+  ],
   ["fcmAccount", "--fcm-account <file>", "Google service account, JSON"],
   [
     "enrolmentSecretFile",

@@ -1,6 +1,7 @@
-// The service's user: who is to own what is written, and whether he can read what others wrote.
-import { existsSync, statSync } from "node:fs";
+// The service's user: who is to own what is written, and what keeps him from what others wrote.
+import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { DELIVERED_USER } from "../../config/closing.ts";
 import { BellError } from "../../errors.ts";
 
 export interface Owner {
@@ -11,15 +12,13 @@ export interface Owner {
   readonly groups: readonly number[];
 }
 
-const DEFAULT_USER = "inboxbell";
-
 /**
  * The user to whom files are to be given; null to leave them to whoever runs this.
  * @throws BellError `setup_answer` if the user that was named does not exist, or files cannot be given away
  */
 export function ownerOf(named: string | undefined): Owner | null {
   const isRoot = process.getuid?.() === 0;
-  if (named === undefined) return isRoot ? userCalled(DEFAULT_USER) : null;
+  if (named === undefined) return isRoot ? userCalled(DELIVERED_USER) : null;
   const owner = userCalled(named);
   if (owner === null)
     throw new BellError("setup_answer", `--user: there is no user ${named} on this machine.`);
@@ -40,14 +39,29 @@ function userCalled(name: string): Owner | null {
   return { name, uid, gid, groups: numbers("-G") };
 }
 
-/** Whether a user can read a file by the modes of the file and of the directories above it. */
-export function canRead(owner: Pick<Owner, "uid" | "gid" | "groups">, path: string): boolean {
-  if (owner.uid === 0) return true;
-  if (!existsSync(path) || !allows(owner, path, 0o4)) return false;
-  for (let directory = dirname(path); ; directory = dirname(directory)) {
-    if (!allows(owner, directory, 0o1)) return false;
-    if (directory === dirname(directory)) return true;
-  }
+/** The user with a number, by id(1); null if the machine knows none. */
+export function userWith(uid: number): Owner | null {
+  const { exitCode, stdout } = Bun.spawnSync(["id", "-nu", "--", String(uid)], { stderr: "ignore" });
+  return exitCode === 0 ? userCalled(stdout.toString().trim()) : null;
+}
+
+/**
+ * What keeps a user from reading a file that is there, by its modes: directories on its way from the top, and the file
+ * itself. Of symbolic links their targets count, and the way there.
+ */
+export function obstacles(owner: Pick<Owner, "uid" | "gid" | "groups">, path: string): readonly string[] {
+  if (owner.uid === 0) return [];
+  const target = realpathSync(path);
+  const ways = new Set([...directoriesAbove(path), ...directoriesAbove(target)]);
+  return [
+    ...[...ways].filter((directory) => !allows(owner, directory, 0o1)),
+    ...(allows(owner, target, 0o4) ? [] : [target]),
+  ];
+}
+
+function directoriesAbove(path: string): string[] {
+  const directory = dirname(path);
+  return directory === path ? [] : [...directoriesAbove(directory), directory];
 }
 
 function allows(

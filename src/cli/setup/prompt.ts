@@ -2,6 +2,7 @@
 // reader, and the few questions here need no menus that a library would draw.
 import { createInterface } from "node:readline/promises";
 import { BellError, isBellError } from "../../errors.ts";
+import { print } from "../output.ts";
 
 export interface Prompt {
   /**
@@ -11,10 +12,17 @@ export interface Prompt {
   ask(question: string, usual: string | null, check: (answer: string) => void): Promise<string>;
   confirm(question: string, usual: boolean): Promise<boolean>;
   say(text: string): void;
+  /** Aborted once Ctrl-C was pressed or the terminal closed, also while nothing is asked. */
+  readonly over: AbortSignal;
   close(): void;
 }
 
-/** @throws BellError `setup_answer` from a question when the terminal is closed or Ctrl-C is pressed */
+/** That somebody broke off before anything was written. */
+export function brokenOff(cause?: unknown): BellError {
+  return new BellError("broken_off", "Broken off; nothing was written.", cause);
+}
+
+/** @throws BellError `broken_off` from a question when the terminal is closed or Ctrl-C is pressed */
 export function createPrompt(): Prompt {
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   const over = new AbortController();
@@ -25,7 +33,7 @@ export function createPrompt(): Prompt {
     try {
       return (await terminal.question(text, { signal: over.signal })).trim();
     } catch (cause) {
-      throw new BellError("setup_answer", "Broken off; nothing was written.", cause);
+      throw brokenOff(cause);
     }
   }
 
@@ -35,7 +43,7 @@ export function createPrompt(): Prompt {
         const shown = usual === null ? "" : usual === "" ? " [none]" : ` [${usual}]`;
         const answer = (await question(`${text}${shown}: `)) || (usual ?? "");
         if (answer === "" && usual === null) {
-          console.log("  An answer is needed here.");
+          print("  An answer is needed here.");
           continue;
         }
         try {
@@ -43,7 +51,7 @@ export function createPrompt(): Prompt {
           return answer;
         } catch (error) {
           if (!isBellError(error)) throw error;
-          console.log(`  ${error.message}`);
+          print(`  ${error.message}`);
         }
       }
     },
@@ -55,7 +63,8 @@ export function createPrompt(): Prompt {
         if (/^no?$/.test(answer)) return false;
       }
     },
-    say: (text) => console.log(text),
+    say: (text) => print(text),
+    over: over.signal,
     close: () => terminal.close(),
   };
 }

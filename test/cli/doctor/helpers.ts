@@ -40,10 +40,12 @@ export interface Clinic {
 
 export interface ClinicOptions {
   readonly apns?: Partial<ApnsSimulatorOptions>;
+  /** The directory in which the node's own is made. */
+  readonly parent?: string;
 }
 
 export async function openClinic(options: ClinicOptions = {}): Promise<Clinic> {
-  const directory = mkdtempSync(join(tmpdir(), "ib-doctor-"));
+  const directory = mkdtempSync(join(options.parent ?? tmpdir(), "ib-doctor-"));
   const props = await makeProps(directory, await freePorts(), randomBytes);
   const apns = createApnsSimulator({
     tls: props.providerTls,

@@ -38,13 +38,26 @@ export const HOST_FINDINGS = {
     hop: "permissions",
     level: "failure",
     cause: "Other users of this machine can read or change a file that holds a secret. It is refused.",
-    remedy: "Run chmod 0600 on it; if others may have read it, replace the secret.",
+    remedy: "Run the command that is named; if others may have read it, replace the secret.",
   },
   secret_unreadable: {
     hop: "permissions",
     level: "failure",
     cause: "A file that the configuration names is missing, or this user may not read it.",
     remedy: "Run doctor as root or as the service's user; if it fails there too, put the file in place.",
+  },
+  service_denied: {
+    hop: "permissions",
+    level: "failure",
+    cause: "The service's user cannot read a file that the configuration names, although root can.",
+    remedy:
+      "Run, as root, the command that is named: it lets the service's user read the file, and nobody else.",
+  },
+  service_hidden: {
+    hop: "permissions",
+    level: "warning",
+    cause: "A file that the configuration names is where the delivered unit hides files from the service.",
+    remedy: "Put it beside the configuration, or make it visible in a drop-in of the unit.",
   },
   owner_differs: {
     hop: "permissions",
