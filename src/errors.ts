@@ -26,6 +26,10 @@ export const CATALOGUE = {
     text: "An answer that `setup` was given cannot be used.",
     remedy: "The message says what was expected. Run `inboxbell setup` again with another answer.",
   },
+  broken_off: {
+    text: "A question on the terminal was not answered: Ctrl-C was pressed, or the input ended.",
+    remedy: "Nothing was written. Run it again when you have the answers.",
+  },
   setup_exists: {
     text: "Something that `setup` would write is there already and differs.",
     remedy:
@@ -34,6 +38,11 @@ export const CATALOGUE = {
   setup_unwritable: {
     text: "A file or directory that `setup` makes cannot be written.",
     remedy: "Run it as root (sudo), or name a configuration in a directory of your own with --config.",
+  },
+  output_unwritable: {
+    text: "A verb's answer could not be written to standard output, or not all of it.",
+    remedy:
+      "What the verb does is done; its answer is lost or cut off. Look at the disk, or at where the output was sent to, and ask again.",
   },
   bundle_unwritable: {
     text: "The support bundle, or the log for it, is not where it was named.",
@@ -60,7 +69,17 @@ export const CATALOGUE = {
   },
   secret_exposed: {
     text: "A file that holds a secret can be read by other users.",
-    remedy: "Run `chmod 0600` (or 0640 with the service's group) on it and start again.",
+    remedy:
+      "Run the command in the message, which closes it to others and leaves it to the service, and start again.",
+  },
+  service_denied: {
+    text: "The service's user cannot read a file that the configuration names.",
+    remedy:
+      "Run the command in the message as root: it lets the service's user read the file, and nobody else. Restart the service if it was added to a group.",
+  },
+  service_hidden: {
+    text: "A file that the configuration names is where the delivered unit hides files from the service.",
+    remedy: "Put it beside the configuration, or make it visible in a drop-in of the unit.",
   },
   secret_invalid: {
     text: "A file that holds a secret does not contain what is expected.",
@@ -126,17 +145,41 @@ export const CATALOGUE = {
       "Take the id from `inboxbell registrations` or from the app. A phone that deleted its account, or was silent for long, registers again when its app is opened.",
   },
   backup_path: {
-    text: "A backup, or a file that is made for one, cannot be written or read where it was named.",
+    text: "A backup, or a file that is made for one, cannot be written where it was named.",
     remedy: "Name a new file in a directory that this user may write to; nothing is ever overwritten.",
   },
+  backup_room: {
+    text: "A disk has no room for a backup, or for the copy of the database that it is made from.",
+    remedy:
+      "Free space on the disk that the message names. While a backup is made, a copy of the database lies beside it; the node goes on either way.",
+  },
+  backup_unreadable: {
+    text: "A backup cannot be read where it was named.",
+    remedy: "Check the path, and that it is a file that this user may read.",
+  },
   backup_passphrase: {
-    text: "The passphrase of a backup is missing, too short or wrong.",
+    text: "A backup was made with another passphrase than the one that was given.",
     remedy:
       "Give the passphrase that the backup was made with, in a file by --passphrase-file or at the prompt. Without it a backup cannot be read by anybody.",
+  },
+  passphrase_missing: {
+    text: "A passphrase is needed, and there is no terminal to ask on.",
+    remedy:
+      "Write it into a file that no other user can read (mode 0600) and name that with --passphrase-file: for `backup` a new one, which `openssl rand -base64 24` makes, for `restore` the one that the backup was made with.",
+  },
+  passphrase_unfit: {
+    text: "The passphrase chosen for a new backup is too short, or was not typed the same way twice.",
+    remedy:
+      "Choose one of at least 12 characters; `openssl rand -base64 24` makes one. Keep it apart from the backup, which nobody can read without it.",
   },
   backup_invalid: {
     text: "The file is not a backup that this version can restore, or it is damaged.",
     remedy: "Take another backup, or the version that made this one.",
+  },
+  restore_unwritable: {
+    text: "What is in a backup cannot be put in the place of the database and the keys.",
+    remedy:
+      "Run it as root (sudo) or as the service's user, and look at the disk: it needs room for the restored database beside the old one.",
   },
 
   // The pair

@@ -1,5 +1,6 @@
 // This node's keys at its start: those of the key file, or new ones where nothing has been sealed yet.
 import { existsSync } from "node:fs";
+import { finishRestore } from "./backup/broken-off.ts";
 import type { Config } from "./config/types.ts";
 import { BellError } from "./errors.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "./keys/key-file.ts";
@@ -15,6 +16,12 @@ import type { Logger } from "./ops/log.ts";
  */
 export function openKeyring(config: Config, log: Logger, now: number): Keyring {
   const { file } = config.keys;
+  if (finishRestore(config.store.path, file)) {
+    log.warn(
+      { file },
+      "A restore had been broken off: its keys were put in their place, as its database was.",
+    );
+  }
   if (existsSync(file)) return createKeyring(readKeyFile(file));
   if (existsSync(config.store.path)) {
     throw new BellError(

@@ -3,7 +3,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import {
   closeSync,
+  constants,
   existsSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -12,8 +14,11 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
+import { whyUnreadable } from "../config/secret-files.ts";
 import { BellError } from "../errors.ts";
 import { syncDirectoryOf } from "../ops/files.ts";
+import { KEPT_FREE_BYTES, requireRoom } from "../store/room.ts";
 import type { Contents } from "../store/snapshot.ts";
 import { createSealer, openSealed } from "./envelope.ts";
 import { place } from "./files.ts";
@@ -40,7 +45,7 @@ const MOST_KEYS_BYTES = 1_048_576;
  * Writes a backup, reads it back, and only then gives it its name. Mode 0600, on the disk when this returns.
  * @param file must not exist
  * @param database a copy that nobody writes to
- * @throws `backup_path` or `backup_passphrase`; no file is left behind then
+ * @throws `backup_path`, `backup_room` or `passphrase_unfit`; no file is left behind then
  */
 export function writeBackup(
   file: string,
@@ -52,6 +57,8 @@ export function writeBackup(
   const manifest = { ...about, keysBytes: keys.length, databaseBytes: statSync(database).size };
   const partial = `${file}.partial`;
   if (existsSync(file)) throw new BellError("backup_path", `${file} exists already.`);
+  // The node's own disk is not filled up. On any other a full disk harms nobody, and is noticed below.
+  if (isSameDisk(file, database)) requireRoom(file, manifest.databaseBytes, KEPT_FREE_BYTES);
   let fd: number;
   try {
     fd = openSync(partial, "wx", 0o600);
@@ -75,10 +82,20 @@ export function writeBackup(
     return manifest;
   } catch (cause) {
     if (cause instanceof BellError) throw cause;
-    throw new BellError("backup_path", `The backup ${file} cannot be written (${codeOf(cause)}).`, cause);
+    const code = codeOf(cause);
+    const isFull = code === "ENOSPC" || code === "EDQUOT";
+    throw new BellError(
+      isFull ? "backup_room" : "backup_path",
+      `The backup ${file} cannot be written (${code}).`,
+      cause,
+    );
   } finally {
     rmSync(partial, { force: true });
   }
+}
+
+function isSameDisk(file: string, database: string): boolean {
+  return statSync(dirname(file), { throwIfNoEntry: false })?.dev === statSync(database).dev;
 }
 
 /** Gives a digest over everything that was sealed. */
@@ -122,7 +139,7 @@ function verify(file: string, passphrase: string, digest: string): void {
 /**
  * Reads a backup into two new files, mode 0600, on the disk when this returns.
  * @param keysFile @param databaseFile must not exist; remove them if this throws
- * @throws `backup_invalid`, `backup_passphrase` or `backup_path`
+ * @throws `backup_invalid`, `backup_passphrase`, `backup_unreadable` or `restore_unwritable`
  */
 export function readBackup(
   file: string,
@@ -148,14 +165,21 @@ export function readBackup(
     if (manifest === null)
       throw new BellError("backup_invalid", `The backup ${file} says nothing of itself.`);
     writeNew(keysFile, [take(manifest.keysBytes)]);
+    const foreign = () =>
+      new BellError("backup_invalid", `The backup ${file} holds another database than it says.`);
     const parts = function* (): Generator<Buffer> {
-      yield rest;
-      yield* plain;
+      let bytes = 0;
+      const counted = (part: Buffer): Buffer => {
+        bytes += part.length;
+        // Before it is on the disk: a crafted backup shall not fill that up.
+        if (bytes > manifest.databaseBytes) throw foreign();
+        return part;
+      };
+      yield counted(rest);
+      for (const part of plain) yield counted(part);
     };
     const written = writeNew(databaseFile, parts());
-    if (written !== manifest.databaseBytes) {
-      throw new BellError("backup_invalid", `The backup ${file} holds another database than it says.`);
-    }
+    if (written !== manifest.databaseBytes) throw foreign();
     return manifest;
   });
 }
@@ -174,22 +198,34 @@ function parseManifest(text: string): Manifest | null {
   >;
   if (typeof version !== "string" || typeof commit !== "string" || typeof node !== "string") return null;
   if (typeof madeAt !== "string" || !Number.isFinite(Date.parse(madeAt))) return null;
-  if (typeof schema !== "number" || typeof keysBytes !== "number" || typeof databaseBytes !== "number")
-    return null;
-  if (!Number.isSafeInteger(keysBytes) || keysBytes < 0 || keysBytes > MOST_KEYS_BYTES) return null;
+  if (!isCount(schema) || !isCount(keysBytes) || !isCount(databaseBytes)) return null;
+  if (keysBytes > MOST_KEYS_BYTES) return null;
   if (typeof rows !== "object" || rows === null) return null;
   const counts = Object.entries(rows as Record<string, unknown>);
-  if (!counts.every(([, count]) => typeof count === "number")) return null;
+  if (!counts.every(([, count]) => isCount(count))) return null;
   return {
-    version,
-    commit,
-    node,
-    madeAt,
+    version: label(version),
+    commit: label(commit),
+    node: label(node),
+    // As this program writes it: other notations of a time may hold any text.
+    madeAt: new Date(madeAt).toISOString(),
     schema,
     rows: Object.fromEntries(counts) as Record<string, number>,
     keysBytes,
     databaseBytes,
   };
+}
+
+// Far longer than any name of a node or of a version. Characters.
+const LONGEST_LABEL = 100;
+
+/** What a backup calls itself is shown to people: in one line, with nothing in it that steers a terminal. */
+function label(text: string): string {
+  return text.slice(0, LONGEST_LABEL).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Gives how many bytes were written. */
@@ -198,7 +234,7 @@ function writeNew(path: string, parts: Iterable<Buffer>): number {
   try {
     fd = openSync(path, "wx", 0o600);
   } catch (cause) {
-    throw new BellError("backup_path", `${path} cannot be made (${codeOf(cause)}).`, cause);
+    throw new BellError("restore_unwritable", `${path} cannot be made (${codeOf(cause)}).`, cause);
   }
   try {
     let bytes = 0;
@@ -220,11 +256,13 @@ function writeAll(fd: number, bytes: Buffer): void {
 function withReader<T>(file: string, work: (read: (bytes: number) => Buffer) => T): T {
   let fd: number;
   try {
-    fd = openSync(file, "r");
+    // Non-blocking, so that a named pipe cannot hold it up.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw new BellError("backup_path", `${file} cannot be read (${codeOf(cause)}).`, cause);
+    throw unreadable(file, cause);
   }
   try {
+    if (!fstatSync(fd).isFile()) throw new BellError("backup_unreadable", `${file} is not a regular file.`);
     return work((bytes) => {
       const buffer = Buffer.allocUnsafe(bytes);
       let filled = 0;
@@ -240,13 +278,17 @@ function withReader<T>(file: string, work: (read: (bytes: number) => Buffer) => 
   }
 }
 
-/** @throws `backup_path` */
+/** @throws `backup_unreadable` */
 export function readWhole(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new BellError("backup_path", `${file} cannot be read (${codeOf(cause)}).`, cause);
+    throw unreadable(file, cause);
   }
+}
+
+function unreadable(file: string, cause: unknown): BellError {
+  return new BellError("backup_unreadable", `${file} cannot be read: ${whyUnreadable(cause)}.`, cause);
 }
 
 function codeOf(cause: unknown): string {

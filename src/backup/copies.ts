@@ -19,6 +19,14 @@ export interface CopyReply {
   readonly madeAt: number;
 }
 
+/** Whether a node's answer is one. */
+export function isCopyReply(value: unknown): value is CopyReply {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, state, path, keyFile, node, madeAt } = value as Readonly<Record<string, unknown>>;
+  const texts = [id, path, keyFile, node].every((each) => typeof each === "string");
+  return texts && (state === "copying" || state === "done") && typeof madeAt === "number";
+}
+
 export interface CopiesOptions {
   readonly store: Pick<Store, "copyTo">;
   readonly database: string;

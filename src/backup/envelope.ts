@@ -50,11 +50,11 @@ function nonceOf(prefix: Buffer, chunk: number, isLast: boolean): Buffer {
   return nonce;
 }
 
-/** @throws `backup_passphrase` if it is too short for a new backup */
+/** @throws `passphrase_unfit` if it is too short for a new backup */
 export function checkPassphrase(passphrase: string): void {
   if ([...passphrase].length >= SHORTEST_PASSPHRASE) return;
   throw new BellError(
-    "backup_passphrase",
+    "passphrase_unfit",
     `The passphrase is shorter than ${SHORTEST_PASSPHRASE} characters: whoever gets the backup could find it by trying.`,
   );
 }
@@ -70,7 +70,7 @@ export interface Sealer {
  * @param random bytes from a secure source
  * @param out takes the sealed bytes in order
  * @param cost less than the default is for tests
- * @throws `backup_passphrase` if it is too short
+ * @throws `passphrase_unfit` if it is too short
  */
 export function createSealer(
   passphrase: string,

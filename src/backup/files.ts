@@ -14,7 +14,7 @@ import { BellError } from "../errors.ts";
 
 /**
  * Gives a finished file its name, which nobody may have taken meanwhile.
- * @throws `backup_path`
+ * @throws `backup_path` if somebody has, or the system's error
  */
 export function place(from: string, to: string): void {
   if (linkOnto(from, to)) {
@@ -26,7 +26,7 @@ export function place(from: string, to: string): void {
   renameSync(from, to);
 }
 
-/** A second name for a file: it stays when the first one goes to another. */
+/** A second name for a file, which nobody has: it stays when the first one goes to another. @throws as `place` */
 export function keepAside(path: string, aside: string): void {
   if (!linkOnto(path, aside)) copyFileSync(path, aside, constants.COPYFILE_EXCL);
 }

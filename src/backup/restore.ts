@@ -1,16 +1,20 @@
 // Puts a backup in the place of the database and the key file. Everything is examined before anything is touched; what
-// was there stays beside it.
+// was there stays beside it. Killed at any moment, it leaves the old ones, or what the next start makes the new ones of
+// (broken-off.ts).
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import type Database from "better-sqlite3";
 import { BellError, isBellError } from "../errors.ts";
-import { type KeyFile, readKeyFile } from "../keys/key-file.ts";
+import { parseKeyFile } from "../keys/key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
+import type { Keyring } from "../keys/types.ts";
 import { syncDirectoryOf } from "../ops/files.ts";
 import { newestSchema } from "../store/database.ts";
-import { foreignKeys, opensDatabase } from "../store/key-mark.ts";
+import { claimDatabase, opensDatabase } from "../store/key-mark.ts";
 import { markRestored } from "../store/restored.ts";
+import { isOwnShape } from "../store/shape.ts";
 import { type Contents, examineCopy, withDatabase } from "../store/snapshot.ts";
 import { type Manifest, readBackup, readWhole } from "./archive.ts";
+import { restoringName } from "./broken-off.ts";
 import { keepAside, takeOwner } from "./files.ts";
 
 export interface RestoreWish {
@@ -31,11 +35,11 @@ export interface Restored {
 
 /**
  * Restores a backup. The node must not run.
- * @throws `backup_*`, `store_newer_schema`, `store_corrupt`, `keys_invalid` or `store_in_use`; nothing has changed then
+ * @throws `backup_*`, `restore_unwritable`, `store_newer_schema` or `store_in_use`; nothing has changed then
  */
 export async function restoreBackup(wish: RestoreWish): Promise<Restored> {
   const { database, keys } = wish;
-  const fresh = { database: `${database}.restoring`, keys: `${keys}.restoring` };
+  const fresh = { database: restoringName(database), keys: restoringName(keys) };
   // Left behind by a restore that was interrupted: nobody else uses these names.
   const sweep = () => {
     for (const path of [fresh.database, fresh.keys, `${fresh.database}-journal`])
@@ -44,21 +48,25 @@ export async function restoreBackup(wish: RestoreWish): Promise<Restored> {
   sweep();
   try {
     const manifest = readBackup(wish.backup, wish.passphrase, fresh.keys, fresh.database);
-    await examine(wish.backup, manifest, fresh);
+    const keyring = await examine(wish.backup, manifest, fresh);
     const madeAt = Date.parse(manifest.madeAt);
-    await withDatabase(fresh.database, (db) => markRestored(db, madeAt));
+    await withDatabase(fresh.database, (db) => {
+      // A start knows by this that the keys belong to it, should it come between the two steps below.
+      claimDatabase(db, keyring, fresh);
+      markRestored(db, madeAt);
+    });
     takeOwner(fresh.database, database);
     takeOwner(fresh.keys, keys);
-    const stamp = new Date(wish.now)
-      .toISOString()
-      .replace(/\.\d+Z$/, "Z")
-      .replaceAll(/[-:]/g, "");
-    const aside = await whileNobodyHas(database, () => exchange(fresh, { database, keys }, stamp));
+    const aside = await whileNobodyHas(database, () => exchange(fresh, { database, keys }, wish.now));
     return { manifest, aside };
   } catch (cause) {
     if (isBellError(cause)) throw cause;
     const code = (cause as NodeJS.ErrnoException | null)?.code ?? String(cause);
-    throw new BellError("backup_path", `The backup cannot be put in its place (${code}).`, cause);
+    throw new BellError(
+      "restore_unwritable",
+      `The backup cannot be put in the place of ${database} (${code}); nothing was changed.`,
+      cause,
+    );
   } finally {
     sweep();
   }
@@ -69,20 +77,29 @@ interface Places {
   readonly keys: string;
 }
 
-async function examine(backup: string, manifest: Manifest, fresh: Places): Promise<void> {
+/** Gives the keys of a backup in which everything is right. */
+async function examine(backup: string, manifest: Manifest, fresh: Places): Promise<Keyring> {
   if (manifest.schema > newestSchema()) {
     throw new BellError(
       "store_newer_schema",
       `The backup ${backup} was made by version ${manifest.version}: its schema is ${manifest.schema}, this version knows schemas up to ${newestSchema()}.`,
     );
   }
-  const contents = await examineCopy(fresh.database);
-  if (!isSameContents(contents, manifest)) {
-    throw new BellError("backup_invalid", `The backup ${backup} holds another database than it says.`);
-  }
-  const keyFile: KeyFile = readKeyFile(fresh.keys);
-  const belongs = await withDatabase(fresh.database, (db) => opensDatabase(db, createKeyring(keyFile)));
-  if (!belongs) throw new BellError("keys_invalid", foreignKeys({ database: backup, keys: null }));
+  const invalid = (what: string, cause?: unknown) =>
+    new BellError("backup_invalid", `The backup ${backup} ${what}.`, cause);
+  const contents = await withDatabase(fresh.database, isOwnShape)
+    .then((isOwn) => (isOwn ? examineCopy(fresh.database) : null))
+    .catch((error: unknown) => {
+      // It names a file that nobody knows, and a remedy that is none.
+      throw isBellError(error, "store_corrupt") ? invalid("holds a damaged database", error) : error;
+    });
+  if (contents === null) throw invalid("holds a database that is none of Inboxbell's");
+  if (!isSameContents(contents, manifest)) throw invalid("holds another database than it says");
+  const keyFile = parseKeyFile(readWhole(fresh.keys).toString("utf8"));
+  if (keyFile === null) throw invalid("holds no keys, or damaged ones");
+  const keyring = createKeyring(keyFile);
+  if (await withDatabase(fresh.database, (db) => opensDatabase(db, keyring))) return keyring;
+  throw invalid("holds keys that its database was not written with");
 }
 
 function isSameContents(a: Contents, b: Contents): boolean {
@@ -94,32 +111,50 @@ function isSameContents(a: Contents, b: Contents): boolean {
   );
 }
 
-/** Each file takes its place in one step. The key file first: between the two a start is refused, not a fresh one. */
-function exchange(fresh: Places, places: Places, stamp: string): string[] {
+/**
+ * Each file takes its place in one step, the database first: a start between the two finds its keys (broken-off.ts).
+ * @param now epoch milliseconds
+ */
+function exchange(fresh: Places, places: Places, now: number): string[] {
   const aside: string[] = [];
+  const suffix = asideSuffix(places, now);
   const keep = (path: string) => {
-    const name = `${path}.before-restore-${stamp}`;
-    keepAside(path, name);
-    aside.push(name);
+    keepAside(path, path + suffix);
+    aside.push(path + suffix);
   };
-  const hadDatabase = existsSync(places.database);
-  if (hadDatabase) keep(places.database);
+  if (existsSync(places.database)) keep(places.database);
   const isSameKeys = existsSync(places.keys) && readWhole(places.keys).equals(readWhole(fresh.keys));
-  if (!isSameKeys) {
-    if (existsSync(places.keys)) keep(places.keys);
-    renameSync(fresh.keys, places.keys);
-    syncDirectoryOf(places.keys);
-  }
+  if (!isSameKeys && existsSync(places.keys)) keep(places.keys);
   // A journal of the old database would be taken for the new one's.
-  for (const suffix of ["-wal", "-journal"]) {
-    const journal = `${places.database}${suffix}`;
+  for (const ending of ["-wal", "-journal"]) {
+    const journal = `${places.database}${ending}`;
     if (existsSync(journal) && statSync(journal).size > 0) keep(journal);
     rmSync(journal, { force: true });
   }
   rmSync(`${places.database}-shm`, { force: true });
   renameSync(fresh.database, places.database);
+  // On the disk before the next step, so that no loss of power leaves the second one without the first.
   syncDirectoryOf(places.database);
+  if (!isSameKeys) {
+    renameSync(fresh.keys, places.keys);
+    syncDirectoryOf(places.keys);
+  }
   return aside;
+}
+
+/** Under which nothing lies beside the files yet: two restores may fall into one second. */
+function asideSuffix({ database, keys }: Places, now: number): string {
+  const stamp = new Date(now)
+    .toISOString()
+    .replace(/\.\d+Z$/, "Z")
+    .replaceAll(/[-:]/g, "");
+  for (let n = 1; ; n += 1) {
+    const suffix = `.before-restore-${stamp}${n === 1 ? "" : `-${n}`}`;
+    const taken = [database, `${database}-wal`, `${database}-journal`, keys].some((path) =>
+      existsSync(path + suffix),
+    );
+    if (!taken) return suffix;
+  }
 }
 
 /**

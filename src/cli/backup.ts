@@ -3,16 +3,17 @@ import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type Manifest, readWhole, writeBackup } from "../backup/archive.ts";
-import type { CopyReply } from "../backup/copies.ts";
+import { type CopyReply, isCopyReply } from "../backup/copies.ts";
 import { BUILD } from "../build-info.ts";
 import { readConfig } from "../config/load.ts";
 import { BellError, isBellError } from "../errors.ts";
 import { readKeyFile } from "../keys/key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
-import { askNode } from "../ops/control.ts";
+import { askNode, notInboxbell } from "../ops/control.ts";
 import { foreignKeys, opensDatabase } from "../store/key-mark.ts";
 import { copyDatabase, examineCopy, withDatabase } from "../store/snapshot.ts";
 import { DEFAULT_CONFIG } from "./defaults.ts";
+import { print } from "./output.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { databasePlaces, keysPlace } from "./places.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
@@ -58,7 +59,7 @@ export async function backup(file: string, options: BackupOptions): Promise<numb
     const madeAt = new Date(copy.madeAt).toISOString();
     const about = { ...BUILD, node: copy.node, madeAt, ...contents };
     const manifest = writeBackup(target, passphrase, about, readWhole(keys), copy.path);
-    console.log(
+    print(
       options.json
         ? JSON.stringify({ file: target, offline: isOffline, ...manifest }, null, 2)
         : backupText(target, manifest, isOffline),
@@ -83,11 +84,16 @@ async function makeCopy(
 }
 
 async function copyByNode(socket: string): Promise<Copy> {
-  let reply = (await askNode(socket, "backup")) as CopyReply;
+  const ask = async (input: object): Promise<CopyReply> => {
+    const answer = await askNode(socket, "backup", { input });
+    if (!isCopyReply(answer)) throw notInboxbell(socket);
+    return answer;
+  };
+  let reply = await ask({});
   const { id } = reply;
   while (reply.state === "copying") {
     await Bun.sleep(LOOK_MS);
-    reply = (await askNode(socket, "backup", { input: { id } })) as CopyReply;
+    reply = await ask({ id });
   }
   const { path, keyFile, node, madeAt } = reply;
   return {

@@ -4,6 +4,7 @@ import { askNode } from "../ops/control.ts";
 import type { PhoneFacts } from "../phones/facts.ts";
 import { at } from "../phones/times.ts";
 import type { ForgetReply } from "../phones/verbs.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 import { confirmed, isInteractive } from "./terminal.ts";
 import { whichPhone } from "./which-phone.ts";
@@ -36,12 +37,12 @@ export async function forget(argument: string, options: ForgetOptions): Promise<
   }
   const present = known.filter(({ standing }) => standing === "present");
   if (present.length > 0 && !(await mayForget(present, options))) {
-    console.log("Nothing was deleted.");
+    print("Nothing was deleted.");
     return 1;
   }
   const ids = known.map(({ registrationId }) => registrationId);
   const reply = (await askNode(socket, "forget", { input: { ids } })) as ForgetReply;
-  console.log(options.json ? JSON.stringify(reply, null, 2) : forgetText(reply));
+  print(options.json ? JSON.stringify(reply, null, 2) : forgetText(reply));
   return 0;
 }
 

@@ -5,6 +5,7 @@ import { existsSync, rmSync } from "node:fs";
 import { BellError } from "../errors.ts";
 import { newestSchema, openDatabase, pendingMigrations } from "../store/database.ts";
 import { type Contents, contentsOf, copyDatabase, examineCopy, withDatabase } from "../store/snapshot.ts";
+import { print } from "./output.ts";
 import { databasePlaces } from "./places.ts";
 
 export interface MigrateOptions {
@@ -34,7 +35,7 @@ export async function migrate(options: MigrateOptions): Promise<number> {
     throw new BellError("store_path", `There is no database ${database}; the first start makes it.`);
   }
   const report = await (options.dryRun ? tryOnCopy(database) : migrateFile(database));
-  console.log(options.json ? JSON.stringify(report, null, 2) : migrateText(report));
+  print(options.json ? JSON.stringify(report, null, 2) : migrateText(report));
   return 0;
 }
 

@@ -1,6 +1,7 @@
 // `pair status`: both nodes side by side, as the running node here sees them.
 import { askNode, notInboxbell } from "../ops/control.ts";
 import { isPairStatus, PAIR_VERBS, type PairMember, type PairStatus } from "../pair/status.ts";
+import { print } from "./output.ts";
 import { alarmText, reasonText, seedingText } from "./pair-words.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 
@@ -13,7 +14,7 @@ export async function pairStatus(options: NodeOptions & { readonly json: boolean
   const socket = controlSocket(options);
   const answer = await askNode(socket, PAIR_VERBS.status);
   if (!isPairStatus(answer)) throw notInboxbell(socket);
-  console.log(options.json ? JSON.stringify(answer, null, 2) : pairStatusText(answer, Date.now()));
+  print(options.json ? JSON.stringify(answer, null, 2) : pairStatusText(answer, Date.now()));
   return answer.paired && answer.protected && answer.alarms.length === 0 ? 0 : 1;
 }
 

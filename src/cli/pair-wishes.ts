@@ -9,6 +9,7 @@ import {
   type PairSwitchInput,
   type PairWishAnswer,
 } from "../pair/status.ts";
+import { print } from "./output.ts";
 import { createPrompt } from "./setup/prompt.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 
@@ -29,7 +30,7 @@ export async function pairSwitch(
 /** Makes the running node a single one. @throws BellError as `pairSwitch` */
 export async function pairForget(options: WishOptions & { readonly yes: boolean }): Promise<number> {
   if (!options.yes && !(await isConfirmed(options))) {
-    console.log("Nothing was changed.");
+    print("Nothing was changed.");
     return 1;
   }
   return await wish(PAIR_VERBS.forget, options);
@@ -71,7 +72,7 @@ async function wish(verb: string, options: WishOptions, input?: PairSwitchInput)
   });
   if (!isPairWishAnswer(answer)) throw notInboxbell(socket);
   if (!isGranted(answer)) throw new BellError("pair_wish", answer.detail);
-  console.log(options.json ? JSON.stringify(answer, null, 2) : answer.detail);
+  print(options.json ? JSON.stringify(answer, null, 2) : answer.detail);
   return 0;
 }
 

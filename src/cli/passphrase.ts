@@ -8,7 +8,7 @@ import { isInteractive, readSecret } from "./terminal.ts";
 /**
  * @param file that holds it in one line, if one was named
  * @param isNew whether it is chosen now, and has to be typed twice
- * @throws `backup_passphrase`, or what is wrong with the file
+ * @throws `passphrase_missing`, `passphrase_unfit`, or what is wrong with the file
  */
 export async function readPassphrase(file: string | undefined, isNew: boolean): Promise<string> {
   if (file !== undefined) {
@@ -23,8 +23,8 @@ export async function readPassphrase(file: string | undefined, isNew: boolean): 
   }
   if (!isInteractive()) {
     throw new BellError(
-      "backup_passphrase",
-      "A passphrase is needed: name the file that holds it with --passphrase-file.",
+      "passphrase_missing",
+      "A passphrase is needed, and there is no terminal to type it on.",
     );
   }
   const passphrase = await readSecret(
@@ -32,7 +32,7 @@ export async function readPassphrase(file: string | undefined, isNew: boolean): 
   );
   if (isNew) checkPassphrase(passphrase);
   if (isNew && (await readSecret("The same again: ")) !== passphrase) {
-    throw new BellError("backup_passphrase", "The two passphrases differ.");
+    throw new BellError("passphrase_unfit", "The two passphrases differ.");
   }
   return passphrase;
 }

@@ -1,5 +1,6 @@
 // The command line: verbs, their options and help. Each verb's work is in its own file.
 import { Argument, Command, Option } from "commander";
+import { LISTED_STATES, PLATFORMS } from "../phones/list.ts";
 import { backup } from "./backup.ts";
 import { check } from "./check.ts";
 import { completion, SHELLS, type Shell } from "./completion.ts";
@@ -8,6 +9,7 @@ import { doctor } from "./doctor.ts";
 import { forget } from "./forget.ts";
 import { healthcheck } from "./healthcheck.ts";
 import { migrate } from "./migrate.ts";
+import { write } from "./output.ts";
 import { addPairVerbs } from "./pair.ts";
 import { registrations } from "./registrations.ts";
 import { rehearse } from "./rehearse.ts";
@@ -30,7 +32,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showHelpAfterError("(run inboxbell --help to see the verbs)")
     .helpCommand(false)
-    .configureOutput({ outputError: (text, write) => write(spoken(text)) })
+    .configureOutput({ writeOut: write, outputError: (text, tell) => tell(spoken(text)) })
     .addHelpText(
       "after",
       [
@@ -93,7 +95,10 @@ export function createProgram(): Command {
     )
     .option("--force", "replace what differs, keeping a copy", false)
     .option("--no-input", "ask nothing, even on a terminal");
-  for (const [, flag, help] of FLAGS) setupVerb.option(flag, help);
+  for (const [, flag, help, choices] of FLAGS) {
+    const option = new Option(flag, help);
+    setupVerb.addOption(choices === undefined ? option : option.choices(choices));
+  }
   setupVerb.action(ends(setup));
   verb("check", "check the configuration and the files it names; prints every problem at once")
     .addOption(config())
@@ -119,8 +124,8 @@ export function createProgram(): Command {
     .action(endsOf(why));
   node(verb("registrations", "list the phones that are registered"))
     .option("--app <id>", "of this app only")
-    .option("--platform <name>", "apns or fcm only")
-    .option("--state <state>", "live, expected, resubscribe, dead or idle only")
+    .addOption(new Option("--platform <name>", "of this platform only").choices(PLATFORMS))
+    .addOption(new Option("--state <state>", "in this state only").choices(LISTED_STATES))
     .option("--owed", "only those to which a ring is owed", false)
     .option("--limit <n>", "so many at most, or all", "100")
     .option("--after <registration id>", "go on after this one")

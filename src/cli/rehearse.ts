@@ -14,6 +14,7 @@ import { freePorts, makeProps, type Props } from "../rehearsal/stage/props.ts";
 import { type Stage, setStage } from "../rehearsal/stage/stage.ts";
 import { type Summary, summarize, summaryText } from "../rehearsal/summary.ts";
 import { type Expectations, isAbsent, whyNotEnrolled } from "./enrolment.ts";
+import { print } from "./output.ts";
 import { headingOf } from "./rehearse-heading.ts";
 
 export interface RehearseOptions {
@@ -79,7 +80,7 @@ export async function rehearse(options: RehearseOptions): Promise<number> {
     }
     if (!options.json) view = viewFor(options, stage.score);
     const summary = await play(stage, running, view, ending, limitMs);
-    console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
+    print(options.json ? JSON.stringify(summary) : summaryText(summary));
     return summary.ok ? 0 : 1;
   } finally {
     await stage?.stop();
@@ -233,7 +234,7 @@ function viewFor(options: RehearseOptions, score: Score): View {
 /** With `--json` standard output is for the summary alone. */
 function note(json: boolean, text: string): void {
   if (json) console.error(text);
-  else console.log(text);
+  else print(text);
 }
 
 /** Waits until the appliance is ready; false if it took too long or `over` came first. */

@@ -3,6 +3,7 @@ import type { Change } from "../config/change.ts";
 import { countText, formatProblem } from "../config/problems.ts";
 import { askNode } from "../ops/control.ts";
 import type { ReloadAnswer } from "../reload.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 
 /**
@@ -12,7 +13,7 @@ import { controlSocket, type NodeOptions } from "./socket.ts";
  */
 export async function reload(options: NodeOptions & { readonly json: boolean }): Promise<number> {
   const answer = (await askNode(controlSocket(options), "reload")) as ReloadAnswer;
-  console.log(options.json ? JSON.stringify(answer, null, 2) : reloadText(answer));
+  print(options.json ? JSON.stringify(answer, null, 2) : reloadText(answer));
   return answer.ok ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { type Restored, restoreBackup } from "../backup/restore.ts";
 import { BellError, isBellError } from "../errors.ts";
 import { askNode } from "../ops/control.ts";
+import { print } from "./output.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { databasePlaces, keysPlace } from "./places.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
@@ -31,7 +32,7 @@ export async function restore(file: string, options: RestoreOptions): Promise<nu
     now: Date.now(),
   });
   const { manifest, aside } = restored;
-  console.log(
+  print(
     options.json
       ? JSON.stringify({ database: places.database, keys, aside, ...manifest }, null, 2)
       : restoreText(places.database, keys, restored),

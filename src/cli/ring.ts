@@ -5,8 +5,10 @@ import { answerWords } from "../delivery/answer-words.ts";
 import { BellError } from "../errors.ts";
 import { askNode } from "../ops/control.ts";
 import type { PhoneFacts } from "../phones/facts.ts";
+import { page } from "../phones/pages.ts";
 import type { RingReply } from "../phones/verbs.ts";
 import { waits } from "../phones/waits.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 import { whichPhone } from "./which-phone.ts";
 import { factsFor, readable } from "./why.ts";
@@ -44,9 +46,9 @@ export async function ring(argument: string, options: RingOptions): Promise<numb
     followed = await look(id, askedAt, options);
   }
   if (options.json) {
-    console.log(JSON.stringify(readable({ registrationId: id, askedAt, ...followed }), null, 2));
+    print(JSON.stringify(readable({ registrationId: id, askedAt, ...followed }), null, 2));
   } else {
-    console.log(followed.text);
+    print(followed.text);
   }
   return followed.kind === "accepted" ? 0 : 1;
 }
@@ -80,7 +82,7 @@ export function followedTo(facts: PhoneFacts, askedAt: number): Followed {
     if (answer?.outcome === "accepted") {
       return {
         kind: "accepted",
-        text: `Accepted: ${answerWords(phone.platform, "accepted")}. If the phone shows nothing, docs/phone.md tells why.`,
+        text: `Accepted: ${answerWords(phone.platform, "accepted")}. If the phone shows nothing, see ${page("phone.md")}.`,
       };
     }
     const word =

@@ -1,6 +1,7 @@
 // Runs a parsed command line and turns what went wrong into a sentence and an exit code.
 import { type Command, CommanderError } from "commander";
-import { type BellError, CATALOGUE, isBellError } from "../errors.ts";
+import { BellError, CATALOGUE, isBellError } from "../errors.ts";
+import { harmless, outputFailure, print } from "./output.ts";
 
 /** Holds the exit code that a verb ended with, and its name: commander's actions return nothing. */
 export const outcome: { code: number; verb: string | null } = { code: 0, verb: null };
@@ -11,6 +12,14 @@ export const outcome: { code: number; verb: string | null } = { code: 0, verb: n
  * @returns the exit code
  */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
+  const code = await run(program, argv);
+  const failure = outputFailure();
+  if (failure === null) return code;
+  tell(new BellError("output_unwritable", `Standard output could not be written (${failure}).`), false);
+  return code === 0 ? 1 : code;
+}
+
+async function run(program: Command, argv: readonly string[]): Promise<number> {
   try {
     await program.parseAsync([...argv]);
     return outcome.code;
@@ -38,9 +47,9 @@ function tell(error: BellError, json: boolean): void {
       : CATALOGUE[code].remedy;
   if (json) {
     // A script reads standard output, whatever became of its question.
-    console.log(JSON.stringify({ code, error: message, remedy }, null, 2));
-    return;
+    print(JSON.stringify({ code, error: message, remedy }, null, 2));
+    if (outputFailure() === null) return;
   }
-  console.error(`inboxbell: ${message}`);
+  console.error(`inboxbell: ${harmless(message)}`);
   console.error(`  ${remedy} (${code})`);
 }

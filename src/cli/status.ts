@@ -1,6 +1,7 @@
 // `status`: the running node in one screen.
 import { askNode, notInboxbell } from "../ops/control.ts";
 import { isNodeStatus, type NodeStatus } from "../ops/status.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 
 /**
@@ -12,7 +13,7 @@ export async function status(options: NodeOptions & { readonly json: boolean }):
   const socket = controlSocket(options);
   const answer = await askNode(socket, "status");
   if (!isNodeStatus(answer)) throw notInboxbell(socket);
-  console.log(options.json ? JSON.stringify(answer, null, 2) : statusText(answer));
+  print(options.json ? JSON.stringify(answer, null, 2) : statusText(answer));
   return answer.ready ? 0 : 1;
 }
 

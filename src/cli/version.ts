@@ -1,5 +1,6 @@
 // `version`: what this binary is.
 import { BUILD } from "../build-info.ts";
+import { print } from "./output.ts";
 
 const ABOUT = {
   name: "inboxbell",
@@ -13,6 +14,6 @@ export const VERSION_TEXT = `inboxbell ${ABOUT.version} (${ABOUT.commit}), ${ABO
 
 /** Prints version and commit; always good. */
 export function version(options: { readonly json: boolean }): number {
-  console.log(options.json ? JSON.stringify(ABOUT) : VERSION_TEXT);
+  print(options.json ? JSON.stringify(ABOUT) : VERSION_TEXT);
   return 0;
 }

@@ -6,6 +6,7 @@ import { findRegistrations } from "../phones/find.ts";
 import type { WhyReply } from "../phones/verbs.ts";
 import { explain, type WhyAnswer } from "../phones/why.ts";
 import { NOT_RUNNING, readOffline } from "./offline.ts";
+import { print } from "./output.ts";
 import { controlSocket, type NodeOptions } from "./socket.ts";
 import { type Which, whichPhone } from "./which-phone.ts";
 
@@ -22,11 +23,11 @@ export async function why(argument: string, options: PhoneOptions): Promise<numb
   const known = phones.filter(({ standing }) => standing !== "unknown");
   if (options.json) {
     const told = phones.map((facts) => ({ ...explain(facts), facts: readable(facts) }));
-    console.log(JSON.stringify({ offline: isOffline, phones: told }, null, 2));
+    print(JSON.stringify({ offline: isOffline, phones: told }, null, 2));
   } else {
-    if (isOffline) console.log(`${NOT_RUNNING}\n`);
+    if (isOffline) print(`${NOT_RUNNING}\n`);
     const texts = phones.map((facts) => whyText(facts.registrationId, explain(facts)));
-    console.log(texts.length === 0 ? NOBODY : texts.join("\n\n"));
+    print(texts.length === 0 ? NOBODY : texts.join("\n\n"));
   }
   return known.length === 0 ? 1 : 0;
 }

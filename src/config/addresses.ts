@@ -26,6 +26,14 @@ export function isWildcardAddress(address: string): boolean {
   return address === "0.0.0.0" || (isIP(address) === 6 && ANY_IPV6.check(address, "ipv6"));
 }
 
+/** Whether two IP addresses are one, however each is written; false for what is no address. */
+export function isSameAddress(a: string, b: string): boolean {
+  if (isIP(a) === 0 || isIP(b) === 0) return false;
+  const one = new BlockList();
+  one.addAddress(a, isIPv4(a) ? "ipv4" : "ipv6");
+  return one.check(b, isIPv4(b) ? "ipv4" : "ipv6");
+}
+
 /** Whether a listener on `a` keeps another one from listening on `b` at the same port. */
 export function addressesOverlap(a: string, b: string): boolean {
   if (a === b) return true;

@@ -1,6 +1,6 @@
 // Rules that concern more than one option of `pair`. Pure.
 import { isIP } from "node:net";
-import { addressesOverlap } from "./addresses.ts";
+import { addressesOverlap, isLoopbackHost, isSameAddress, isWildcardAddress } from "./addresses.ts";
 import type { RuleInput } from "./cross-rules.ts";
 import { parseDurationMs } from "./durations.ts";
 import { hostAndPort } from "./host-port.ts";
@@ -35,6 +35,11 @@ export function pairFindings({ raw, hostname, isWrong, place }: RuleInput): Find
   }
 
   const { address, port } = pair.listen ?? {};
+  if (peer !== null && address !== undefined && peer.port === port && !isWrong("pair.listen")) {
+    if (leadsTo(address, peer.host)) {
+      add("pair.peer", "that is where this node itself listens", "write the other node's host and port");
+    }
+  }
   if (address === undefined || port === undefined || port === 0 || isWrong("pair.listen")) return findings;
   for (const name of ["registration", "exchange", "admin"] as const) {
     const other = raw.listen?.[name];
@@ -44,4 +49,13 @@ export function pairFindings({ raw, hostname, isWrong, place }: RuleInput): Find
     }
   }
   return findings;
+}
+
+/**
+ * Whether a connection to a host comes to a listener on an address of the same machine. What a name resolves to is not
+ * asked; where only one address listens, another loopback address may be a tunnel.
+ */
+function leadsTo(address: string, host: string): boolean {
+  if (isWildcardAddress(address)) return isLoopbackHost(host) || isWildcardAddress(host);
+  return isSameAddress(address, host) || (address === "127.0.0.1" && host === "localhost");
 }

@@ -1,9 +1,10 @@
 // Copies of a database: written while the node works, and examined before anybody relies on them.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { BellError } from "../errors.ts";
 import { toStoreError } from "./database.ts";
 import { APPLICATION_ID } from "./migrations.ts";
+import { KEPT_FREE_BYTES, requireRoom } from "./room.ts";
 
 // Pages copied in one turn of the event loop: 1 MiB, a few milliseconds.
 const PAGES_A_TURN = 256;
@@ -18,9 +19,11 @@ export interface Contents {
  * Copies a database as it is at one moment, with a turn of the event loop between parts. What is written meanwhile over
  * the same connection is in the copy, too.
  * @param path made here, mode 0600; must not exist
- * @throws `store_unavailable` or `backup_path` if it cannot be written
+ * @throws `store_unavailable`, `backup_path` or `backup_room` if it cannot be written
  */
 export async function copyDatabase(db: Database.Database, path: string): Promise<void> {
+  const pages = Number(db.pragma("page_count", { simple: true }));
+  requireRoom(path, pages * Number(db.pragma("page_size", { simple: true })), KEPT_FREE_BYTES);
   try {
     closeSync(openSync(path, "wx", 0o600));
   } catch (cause) {
@@ -59,7 +62,10 @@ export function contentsOf(db: Database.Database): Contents {
     .all() as string[];
   const rows = tables.map((table) => [
     table,
-    db.prepare(`SELECT count(*) FROM "${table}"`).pluck().get() as number,
+    db
+      .prepare(`SELECT count(*) FROM "${table.replaceAll('"', '""')}"`)
+      .pluck()
+      .get() as number,
   ]);
   return {
     schema: Number(db.pragma("user_version", { simple: true })),
@@ -87,10 +93,14 @@ export async function withDatabase<T>(
 
 /** Exclusively: so a node that starts meanwhile says why it cannot, and no shared-memory file is left behind. */
 function openAlone(path: string): Database.Database {
+  // A named pipe would be opened, and be called a broken disk.
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile();
+  if (isFile === false) throw new BellError("store_path", `${path} is not a file.`);
   let db: Database.Database | null = null;
   try {
     db = new Database(path, { timeout: 0, fileMustExist: true });
     db.pragma("locking_mode = EXCLUSIVE");
+    db.pragma("trusted_schema = OFF");
     db.prepare("SELECT count(*) FROM sqlite_schema").get();
     return db;
   } catch (error) {

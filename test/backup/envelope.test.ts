@@ -95,6 +95,6 @@ describe("a sealed stream", () => {
   });
 
   test("is not made with a passphrase that can be found by trying", () => {
-    expect(codeOf(() => seal(Buffer.from("x"), 1, "hunter2"))).toBe("backup_passphrase");
+    expect(codeOf(() => seal(Buffer.from("x"), 1, "hunter2"))).toBe("passphrase_unfit");
   });
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { readWhole, writeBackup } from "../../src/backup/archive.ts";
+import { finishRestore } from "../../src/backup/broken-off.ts";
 import { restoreBackup } from "../../src/backup/restore.ts";
 import { readPassphrase } from "../../src/cli/passphrase.ts";
 import { generateKeys, readKeyFile, writeKeyFile } from "../../src/keys/key-file.ts";
@@ -158,7 +159,8 @@ describe("nothing is touched", () => {
     writeFileSync(at("bad.backup"), bytes);
     await untouched("backup_invalid", () => restore({ backup: at("bad.backup") }));
     await untouched("backup_invalid", () => restore({ backup: at("a.keys") }));
-    await untouched("backup_path", () => restore({ backup: at("nowhere") }));
+    await untouched("backup_unreadable", () => restore({ backup: at("nowhere") }));
+    await untouched("backup_unreadable", () => restore({ backup: directory }));
   }, 30_000);
 
   test("by a backup of a newer version", async () => {
@@ -172,7 +174,7 @@ describe("nothing is touched", () => {
       db.prepare("UPDATE meta SET value = '00000000:AAAA' WHERE key = 'keys'").run();
     });
     await otherNode();
-    await untouched("keys_invalid", () => restore());
+    await untouched("backup_invalid", () => restore());
   }, 30_000);
 });
 
@@ -183,7 +185,7 @@ test("a backup is never written over a file, and a failed one leaves nothing beh
   const write = (file: string, passphrase: string) => async () =>
     writeBackup(at(file), passphrase, about, Buffer.from("k"), at("copy.db"));
   expect(await codeOf(Promise.resolve().then(write("bell.backup", PASSPHRASE)))).toBe("backup_path");
-  expect(await codeOf(Promise.resolve().then(write("new.backup", "short")))).toBe("backup_passphrase");
+  expect(await codeOf(Promise.resolve().then(write("new.backup", "short")))).toBe("passphrase_unfit");
   expect(readFileSync(at("bell.backup")).equals(bytes)).toBe(true);
   expect(readdirSync(directory).filter((name) => /new|partial/.test(name))).toEqual([]);
   // What a killed one left is for somebody to look at, and said in words.
@@ -199,4 +201,38 @@ test("a new backup's passphrase file has to be text: random bytes would all be r
   expect(await codeOf(readPassphrase(file, true))).toBe("secret_invalid");
   // One that was taken before still opens its backup.
   expect(await readPassphrase(file, false)).toHaveLength(40);
+});
+
+describe("a start after a restore that was killed between its two steps", () => {
+  const opened = () => finishRestore(at("b.db"), at("b.keys"));
+
+  test("puts the restored database's keys in their place, where others or none are", async () => {
+    await madeBackup();
+    for (const isThere of [true, false]) {
+      await otherNode();
+      const theirs = readFileSync(at("b.keys"));
+      await restore();
+      const ours = readFileSync(at("b.keys"));
+      writeFileSync(at("b.keys.restoring"), ours, { mode: 0o600 });
+      if (isThere) writeFileSync(at("b.keys"), theirs);
+      else rmSync(at("b.keys"));
+      expect([opened(), opened()]).toEqual([true, false]);
+      expect(readFileSync(at("b.keys")).equals(ours)).toBe(true);
+      expect(readdirSync(directory).filter((name) => name.endsWith(".restoring"))).toEqual([]);
+      for (const name of ["b.db", "b.keys"]) rmSync(at(name));
+    }
+  }, 30_000);
+
+  test("leaves everything alone where the old database is still in its place, or nothing was restored", async () => {
+    expect(opened()).toBe(false);
+    await madeBackup();
+    await otherNode();
+    const before = readFileSync(at("b.keys"));
+    expect(opened()).toBe(false);
+    for (const waiting of [readFileSync(at("a.keys")), Buffer.from("half a key fi")]) {
+      writeFileSync(at("b.keys.restoring"), waiting, { mode: 0o600 });
+      expect(opened()).toBe(false);
+      expect(readFileSync(at("b.keys")).equals(before)).toBe(true);
+    }
+  });
 });

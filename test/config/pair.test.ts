@@ -41,6 +41,19 @@ test("where the key file is a credential of systemd, the link's files are beside
   expect(config!.pair!.tls.ca).toBe(join(config!.store.path, "..", "pair", "ca.pem"));
 });
 
+const OWN = (peer: string, address: string) =>
+  `{ peer: "${peer}", peer_name: bell-b, listen: { address: "${address}" } }`;
+
+test("another port of this machine, or a tunnel to the other node, is taken", () => {
+  for (const pair of [
+    OWN("127.0.0.1:7444", "0.0.0.0"),
+    OWN("127.0.0.1:7443", "10.0.0.5"),
+    OWN("127.0.0.2:7443", "127.0.0.1"),
+  ]) {
+    expect(read(withPair(pair)).problems).toEqual([]);
+  }
+});
+
 describe("is refused", () => {
   const cases: readonly (readonly [what: string, pair: string, problem: string])[] = [
     ["no other node", "{ takeover_after: 3s }", "pair.peer: missing"],
@@ -49,6 +62,15 @@ describe("is refused", () => {
     ["an IPv6 address without brackets", '{ peer: "fd00::5" }', "write an IPv6 address in brackets"],
     ["an address without the name that it has to prove", "{ peer: 10.0.0.5:7443 }", "pair.peer_name beside"],
     ["this node's own name", "{ peer: bell-a:7443 }", "that is this node's own name"],
+    ["this node's own address", OWN("10.0.0.5:7443", "10.0.0.5"), "where this node itself listens"],
+    [
+      "its own address written otherwise",
+      OWN("[fd00:0::5]:7443", "fd00::5"),
+      "where this node itself listens",
+    ],
+    ["its own port on loopback", OWN("127.0.0.1:7443", "0.0.0.0"), "where this node itself listens"],
+    ["its own port on localhost", OWN("localhost:7443", "::"), "where this node itself listens"],
+    ["its own port on every address", OWN("0.0.0.0:7443", "0.0.0.0"), "where this node itself listens"],
     [
       "this node's own name, written out",
       "{ peer: 10.0.0.5:7443, peer_name: BELL-A }",

@@ -5,6 +5,7 @@ import { judgeDisk } from "../../../src/cli/doctor/disk.ts";
 import type { Result } from "../../../src/cli/doctor/findings.ts";
 import { judgeStatus } from "../../../src/cli/doctor/node.ts";
 import { judgePair } from "../../../src/cli/doctor/pair.ts";
+import { judgePairAddress } from "../../../src/cli/doctor/pair-address.ts";
 import { makeReport, reportText } from "../../../src/cli/doctor/report.ts";
 import type { NodeStatus } from "../../../src/ops/status.ts";
 import type { PairStatus } from "../../../src/pair/status.ts";
@@ -161,5 +162,22 @@ describe("the report", () => {
       "0 looks: 0 failures, 0 warnings.",
       "All other hops are looked at once the configuration can be read.",
     ]);
+  });
+});
+
+describe("of the other node's address", () => {
+  test("is judged by where this node listens", () => {
+    const judged = (listen: string, address: string) =>
+      judgePairAddress(
+        { peer: { host: "bell-b", port: 7443 }, listen: { address: listen, port: 7443 } },
+        [address],
+        ["10.0.0.5", "fd00::5"],
+      ).map(({ code }) => code);
+    expect(judged("0.0.0.0", "127.0.1.1")).toEqual(["pair_self"]);
+    expect(judged("::", "fd00:0:0::5")).toEqual(["pair_self"]);
+    expect(judged("0.0.0.0", "10.0.0.6")).toEqual([]);
+    // A tunnel, or another listener of this machine.
+    expect(judged("10.0.0.5", "127.0.0.1")).toEqual([]);
+    expect(judged("10.0.0.5", "10.0.0.5")).toEqual(["pair_self"]);
   });
 });

@@ -23,6 +23,13 @@ export const PAIR_FINDINGS = {
       "Have both set by NTP. Where Apple and Google find this machine's clock right, it is the other node's that is wrong.",
   },
 
+  pair_self: {
+    hop: "pair",
+    level: "failure",
+    cause: "The other node's address, `pair.peer`, leads back to this node.",
+    remedy:
+      "Write the other node's host and port into pair.peer. If its name is right, look at /etc/hosts and the DNS on this machine.",
+  },
   pair_disconnected: {
     hop: "pair",
     level: "failure",
