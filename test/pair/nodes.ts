@@ -26,7 +26,11 @@ export interface NodeUnderTest {
   drains: (() => void)[] | null;
   /** Moves this node's monotonic clock ahead, as if its process had not been running. */
   stoodStillMs: number;
+  /** How far its wall clock is ahead. Before `start`: a clock that is set later looks like a process that stood still. */
+  aheadMs: number;
   takeovers: number;
+  /** Called when the store is open and the pair has not begun yet. */
+  opened: () => void;
   pair: PairNode;
   store: Store;
   file: EpochFile;
@@ -52,9 +56,16 @@ export interface NodesWish {
   /** Where the second node's database lies. */
   readonly directoryOfB?: string;
   readonly reserveBytes?: number;
+  readonly aloneAfterMs?: number;
+  /** Milliseconds since it began, for both nodes' clocks: time that a test lets pass. */
+  readonly clock?: () => number;
 }
 
-export async function createTwoNodes({ directoryOfB, reserveBytes }: NodesWish = {}): Promise<TwoNodes> {
+export async function createTwoNodes(wish: NodesWish = {}): Promise<TwoNodes> {
+  const { directoryOfB, reserveBytes, aloneAfterMs = 500, clock } = wish;
+  const beganAt = Date.now();
+  const wall = clock === undefined ? Date.now : () => beganAt + clock();
+  const monotonic = clock ?? (() => performance.now());
   const authority = await createAuthority("Inboxbell pair");
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-nodes-"));
   const wires = { a: await createRelay(), b: await createRelay() };
@@ -73,14 +84,17 @@ export async function createTwoNodes({ directoryOfB, reserveBytes }: NodesWish =
       standings: [],
       drains: null,
       stoodStillMs: 0,
+      aheadMs: 0,
       takeovers: 0,
+      opened: () => {},
       async start(restored = false) {
         const log = recordingLogger(node.logged);
+        const now = () => wall() + node.aheadMs;
         node.file = await openEpochFile(database, (error) => node.logged.push(String(error)));
         node.store = createStore({
           path: database,
           keyring,
-          now: Date.now,
+          now,
           synchronous: "OFF",
           mergeChangesMs: 0,
           ...(reserveBytes === undefined ? {} : { reserveBytes }),
@@ -92,7 +106,7 @@ export async function createTwoNodes({ directoryOfB, reserveBytes }: NodesWish =
             peerName: isA ? "bell-b" : "bell-a",
             tls: { ca: "", certificate: "", key: "" },
             takeoverAfterMs: TAKEOVER_MS,
-            aloneAfterMs: 500,
+            aloneAfterMs,
           },
           node: name,
           store: node.store,
@@ -107,11 +121,12 @@ export async function createTwoNodes({ directoryOfB, reserveBytes }: NodesWish =
               node.takeovers += 1;
             },
           },
-          now: Date.now,
-          monotonicNow: () => performance.now() + node.stoodStillMs,
+          now,
+          monotonicNow: () => monotonic() + node.stoodStillMs,
         });
         await node.store.start();
         if (restored) node.pair.restored();
+        node.opened();
         port = (await node.pair.start()) ?? port;
         into.target = port;
         await into.accept();
