@@ -31,8 +31,12 @@ export function unitEnvironment(): Readonly<Record<string, string>> {
 }
 
 /** Starts `serve` and waits until the node is ready. */
-export async function startAppliance(binary: string, house: House): Promise<Appliance> {
-  const child = spawnOn(MEASURED_CORE, [binary, "serve", "--config", house.configFile], {
+export async function startAppliance(
+  binary: string,
+  house: House,
+  core: number = MEASURED_CORE,
+): Promise<Appliance> {
+  const child = spawnOn(core, [binary, "serve", "--config", house.configFile], {
     env: { ...unitEnvironment(), BUN_TMPDIR: house.temporary, NODE_TLS_REJECT_UNAUTHORIZED: "1" },
     stderr: "pipe",
   });

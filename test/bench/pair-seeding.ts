@@ -2,7 +2,7 @@
 import { askNode } from "../../src/ops/control.ts";
 import { isPairStatus, PAIR_VERBS, type PairStatus } from "../../src/pair/status.ts";
 import { type Appliance, startAppliance } from "./appliance.ts";
-import { memoryOf, until } from "./processes.ts";
+import { memoryOf, OTHER_NODE_CORE, until } from "./processes.ts";
 import type { House, Stage } from "./stage.ts";
 import { quantile } from "./statistics.ts";
 import type { Wrk } from "./wrk.ts";
@@ -59,7 +59,8 @@ export async function fill(
   let rows = 0;
   let linkedAt = begunAt;
   let sendingBytes = 0;
-  const starting = startAppliance(binary, lacking);
+  // As on a host of its own: else its start alone would take the core away from the active one.
+  const starting = startAppliance(binary, lacking, OTHER_NODE_CORE);
   const look = async (): Promise<boolean> => {
     const status = await pairStatusOf(stage, activeName);
     if (status?.link?.up !== true) return false;

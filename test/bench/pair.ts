@@ -48,6 +48,7 @@ export async function pairPart(stage: Stage, context: PartContext): Promise<Part
   const turns: Record<"single" | "pair" | "apart", Turn[]> = { single: [], pair: [], apart: [] };
   const other = catchUp.node;
   const load = { phones, durationMs: scale.turnMs };
+  moveTo(MEASURED_CORE, other.pid);
   for (let round = 0; round <= scale.rounds; round += 1) {
     const single = await turn(wrk, [alone], "bell", load);
     const pair = await turn(wrk, [active, other], "pair", load);
@@ -75,7 +76,7 @@ export async function pairPart(stage: Stage, context: PartContext): Promise<Part
     title: "A pair of nodes",
     method: [
       `Without an active node: two nodes in network namespaces of their own, each asked for \`/primary\` every 20 ms over a connection that stays open; ${scale.trials} trials each, with the delivered \`takeover_after\` of 3 s. Counted from the fault to the first answer \`ROLE=ACTIVE\` that a client reaches; a load balancer's own check comes on top. In a partition clients reach both nodes: the longest time that none of them says that it is active, the healing included.`,
-      `Filling: ${whole(phones)} registrations with a folder each, from the first word over the link until the new node has every row. Catching up: ${whole(Math.min(phones, MOST_MISSED))} notifications that the other node missed. Both nodes share core 0. Pause: the longest answer of the active node's \`/livez\`, asked every 5 ms.`,
+      `Filling: ${whole(phones)} registrations with a folder each, from the first word over the link until the new node has every row. Catching up: ${whole(Math.min(phones, MOST_MISSED))} notifications that the other node missed. The node that is filled has ${OTHER_NODE_CORE === 1 ? "core 1, which it shares with whoever asks" : "core 2"}. Pause: the longest answer of the active node's \`/livez\`, asked every 5 ms.`,
       `Throughput: every request on a new TLS connection (P-256, resumed), ${CONNECTIONS} at once, providers away. "On one core": both nodes share core 0, as if one host did the work of two, and the load has core 1. "The other node on another core": on two hosts that is so; here ${OTHER_NODE_CORE === 1 ? "it shares core 1 with the load, which slows both" : "it is core 2"}.`,
     ],
     rows: [

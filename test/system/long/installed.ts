@@ -45,16 +45,11 @@ export async function bootWithPackages(title: string): Promise<Installed> {
   };
 }
 
-/** Sets up the installed package with the scene's files. */
-export async function setUp({ scene, machine, shell }: Installed): Promise<void> {
-  const { props } = scene;
+/** The flags of `setup` for a scene whose files are at /root/props: what an administrator would answer. */
+export function setupAnswers({ props }: Scene): readonly string[] {
   const [app] = parse(readFileSync(props.configFile, "utf8")).apps;
   const at = (name: string) => `/root/props/${name}`;
-  await shell(
-    `install -d -m 0750 -g inboxbell ${TLS}; install -m 0640 -g inboxbell /root/props/tls/* ${TLS}/`,
-  );
-  await machine.must(
-    ...["inboxbell", "setup", "--no-input"],
+  return [
     ...["--registration-url", props.urls.registration, "--exchange-url", props.urls.exchange],
     ...["--registration-address", "127.0.0.1", "--registration-port", String(props.ports.registration)],
     ...["--exchange-address", "127.0.0.1", "--exchange-port", String(props.ports.exchange)],
@@ -66,5 +61,13 @@ export async function setUp({ scene, machine, shell }: Installed): Promise<void>
     ...["--apns-key-id", props.apnsKey.keyId, "--apns-team-id", props.apnsKey.teamId],
     ...["--fcm-account", at("fcm.json"), "--fcm-url", app.fcm.url, "--fcm-token-url", app.fcm.token_url],
     ...["--enrolment-secret-file", at("enrolment.secret"), "--egress-ca", at("ca.pem")],
+  ];
+}
+
+/** Sets up the installed package with the scene's files. */
+export async function setUp({ scene, machine, shell }: Installed): Promise<void> {
+  await shell(
+    `install -d -m 0750 -g inboxbell ${TLS}; install -m 0640 -g inboxbell /root/props/tls/* ${TLS}/`,
   );
+  await machine.must("inboxbell", "setup", "--no-input", ...setupAnswers(scene));
 }

@@ -5,18 +5,15 @@ import { X509Certificate } from "node:crypto";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { parse } from "yaml";
 import { askNode } from "../../../src/ops/control.ts";
 import { createAuthority, issue } from "../../../src/rehearsal/certificates.ts";
 import type { Phone } from "../../../src/rehearsal/phone/phone.ts";
-import { APP } from "../../../src/rehearsal/stage/props.ts";
 import { readSight } from "../doctor-report.ts";
 import { type Scene, setScene, testBinary, until } from "../helpers.ts";
+import { CONFIG, setupAnswers, TLS } from "./installed.ts";
 import { bootMachine, canBoot, type Machine } from "./machine.ts";
 import { allPackages, canPackage, laterPackages, packageFile } from "./packages.ts";
 
-const CONFIG = "/etc/inboxbell/inboxbell.yaml";
-const TLS = "/etc/inboxbell/tls";
 const DROP_INS = "/etc/systemd/system/inboxbell.service.d";
 // What the design asks for, in tenths as systemd-analyze takes it.
 const MOST_EXPOSED = "13";
@@ -105,27 +102,6 @@ function served(port: number): Promise<string> {
   });
 }
 
-/** The flags of `setup` for this scene: what an administrator would answer. */
-function answers(): readonly string[] {
-  const { props } = scene;
-  const written = parse(readFileSync(props.configFile, "utf8"));
-  const [app] = written.apps;
-  const at = (name: string) => `/root/props/${name}`;
-  return [
-    ...["--registration-url", props.urls.registration, "--exchange-url", props.urls.exchange],
-    ...["--registration-address", "127.0.0.1", "--registration-port", String(props.ports.registration)],
-    ...["--exchange-address", "127.0.0.1", "--exchange-port", String(props.ports.exchange)],
-    ...["--admin-port", String(props.ports.admin)],
-    ...["--registration-certificate", `${TLS}/reg.pem`, "--registration-key", `${TLS}/reg.key`],
-    ...["--exchange-certificate", `${TLS}/ews.pem`, "--exchange-key", `${TLS}/ews.key`],
-    ...["--phone-networks", "127.0.0.0/8", "--exchange-networks", "127.0.0.0/8"],
-    ...["--app", APP, "--apns-key", at("AuthKey.p8"), "--apns-url", app.apns.url],
-    ...["--apns-key-id", props.apnsKey.keyId, "--apns-team-id", props.apnsKey.teamId],
-    ...["--fcm-account", at("fcm.json"), "--fcm-url", app.fcm.url, "--fcm-token-url", app.fcm.token_url],
-    ...["--enrolment-secret-file", at("enrolment.secret"), "--egress-ca", at("ca.pem")],
-  ];
-}
-
 describe.skipIf(!canBoot || !canPackage || !isX64)(
   "the service on a booted Debian (needs root, x86-64, debootstrap, systemd-nspawn and rpmbuild)",
   () => {
@@ -160,7 +136,7 @@ describe.skipIf(!canBoot || !canPackage || !isX64)(
       await shell(
         `install -d -m 0750 -g inboxbell ${TLS}; install -m 0640 -g inboxbell /root/props/tls/* ${TLS}/`,
       );
-      await machine.must("inboxbell", "setup", "--no-input", ...answers());
+      await machine.must("inboxbell", "setup", "--no-input", ...setupAnswers(scene));
       expect(await machine.must("inboxbell", "check")).not.toContain("problem");
       await systemctl("enable", "--now");
       expect(await unit("ActiveState")).toBe("active");
