@@ -172,7 +172,9 @@ export function nextRing(
   ): NextRing {
     const allowed = allowedAt(pace, platform, allowanceOf(reason, carried !== null), now);
     // Merging waits from the first of the changes on, so that a stream of them cannot put the ring off for ever.
-    const at = reason === "changed" ? Math.max(allowed, Math.min(since, now) + mergeChangesMs) : allowed;
+    // A time that is still to come was noted by a clock that was ahead: who waited for it would wait as long as that was.
+    const merged = since > now ? now : since + mergeChangesMs;
+    const at = reason === "changed" ? Math.max(allowed, merged) : allowed;
     return { reason, folder, badge: carried, marks, at };
   }
 }

@@ -30,11 +30,15 @@ export function unitEnvironment(): Readonly<Record<string, string>> {
   return Object.fromEntries(lines.map(([, name = "", value = ""]) => [name, value]));
 }
 
-/** Starts `serve` and waits until the node is ready. */
+/**
+ * Starts `serve` and waits until the node is ready.
+ * @param limitMs a node that is to be filled is ready once it has every row
+ */
 export async function startAppliance(
   binary: string,
   house: House,
   core: number = MEASURED_CORE,
+  limitMs: number = START_LIMIT_MS,
 ): Promise<Appliance> {
   const child = spawnOn(core, [binary, "serve", "--config", house.configFile], {
     env: { ...unitEnvironment(), BUN_TMPDIR: house.temporary, NODE_TLS_REJECT_UNAUTHORIZED: "1" },
@@ -42,7 +46,7 @@ export async function startAppliance(
   });
   const lines: string[] = [];
   if (child.stderr instanceof ReadableStream) void keepLines(child.stderr, lines);
-  await until(`the appliance is ready (${house.configFile})`, START_LIMIT_MS, async () => {
+  await until(`the appliance is ready (${house.configFile})`, limitMs, async () => {
     if (child.exitCode !== null) throw new Error(`The appliance did not start:\n${lines.join("\n")}`);
     const answer = await fetch(`${house.adminUrl}/readyz`).catch(() => null);
     return answer?.ok === true;

