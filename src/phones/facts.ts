@@ -46,7 +46,7 @@ export interface PhoneFacts {
     readonly next: Inspection["next"];
   } | null;
   readonly lastRing: LastRing | null;
-  /** How many rings the provider took in all. */
+  /** How many rings the provider took, as far as rows of them are kept. */
   readonly accepted: number;
   /** What only a running node knows; null where none runs. */
   readonly node: NodeFacts | null;
