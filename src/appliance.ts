@@ -70,6 +70,7 @@ export async function startAppliance(
     keyring,
     keyFile: config.keys.file,
     now,
+    monotonicNow,
     events: {
       ...watch,
       failed(error, reserveGivenUp) {
@@ -268,7 +269,7 @@ export async function startAppliance(
     log.warn({ seconds: deltaMs / 1000 }, "The clock was set; what waits is timed anew.");
     idle.clockJumped(deltaMs);
     watcher.clockJumped(deltaMs);
-    store.clockJumped(deltaMs).then(dispatcher.lookAgain, (error: unknown) => {
+    store.clockJumped().then(dispatcher.lookAgain, (error: unknown) => {
       log.warn({ reason: String(error) }, "What waits could not be timed anew.");
     });
   });

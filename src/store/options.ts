@@ -33,6 +33,8 @@ export interface StoreOptions {
   readonly keyFile?: string;
   /** Wall time, epoch milliseconds. */
   readonly now: () => number;
+  /** Milliseconds; shows when the wall clock is set, which goes unnoticed without it until the next opening. */
+  readonly monotonicNow?: () => number;
   readonly events?: StoreEvents;
   /** Size of the reserve file, bytes; 0 for none. */
   readonly reserveBytes?: number;

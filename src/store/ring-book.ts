@@ -15,8 +15,11 @@ export interface RingBook {
     registrationId: string,
     now: number,
   ): { readonly ring: Ring } | { readonly ring: null; readonly stale: boolean };
-  /** Writes how a ring ended, inside a transaction; gives what is due after it, or null if nothing is. */
-  settle(settlement: Settlement): Due | null;
+  /**
+   * Writes how a ring ended, inside a transaction; gives what is due after it, or null if nothing is.
+   * @param now epoch milliseconds
+   */
+  settle(settlement: Settlement, now: number): Due | null;
 }
 
 /** @param restoredAt when this database was last restored from a backup, epoch milliseconds, or null */
@@ -88,7 +91,7 @@ export function createRingBook(
     });
   }
 
-  function settle(settlement: Settlement): Due | null {
+  function settle(settlement: Settlement, now: number): Due | null {
     const { ring, at } = settlement;
     const id = idBytes(ring.registrationId);
     const stored = rows.registration(id);
@@ -101,7 +104,8 @@ export function createRingBook(
     if (!stored.registration.tokenMac.equals(ring.tokenMac))
       return ledger.refreshDue(ring.registrationId, { at });
     if (settlement.kind === "again") {
-      const notBefore = settlement.notBefore ?? at;
+      // The clock may have been set since the ring ended: what is known is how long to wait.
+      const notBefore = now + Math.max(0, (settlement.notBefore ?? at) - at);
       rows.writeDue(id, stored.registration, {
         notBefore,
         heldUntil: notBefore,

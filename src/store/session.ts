@@ -27,6 +27,8 @@ import { prepareTally, type Tally } from "./tally.ts";
 const MERGE_CHANGES_MS = 2_000;
 // The clock may have been set back by so much without notice, milliseconds: no wait is as short.
 const CLOCK_SLACK_MS = 1_000;
+// NTP slews by less than this for a long time; a smaller step delays nothing that matters. Milliseconds.
+const LEAST_JUMP_MS = 500;
 // Lazily kept folders written along with one commit: a bounded addition to its duration.
 const LAZY_PER_COMMIT = 256;
 // Phones of a new feed written in one commit: some milliseconds.
@@ -107,6 +109,9 @@ export function openSession(
   // known the hybrid clock has to do; it may also have run ahead after another node's.
   const behindMs = Number(meta.get("wall") ?? clockTime(clock.last)) - now();
   if (behindMs > CLOCK_SLACK_MS) rows.shiftDue(-behindMs, now());
+  // What the wall clock is ahead of the monotonic one; not known without that.
+  const offset = () => (options.monotonicNow === undefined ? 0 : now() - options.monotonicNow());
+  let knownOffset = offset();
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
@@ -122,6 +127,10 @@ export function openSession(
     wrote = false;
     begin.run();
     try {
+      const setMs = offset() - knownOffset;
+      // Before anything that is timed by the clock as it is now.
+      const wasSet = Math.abs(setMs) >= LEAST_JUMP_MS;
+      if (wasSet) rows.shiftDue(setMs, now());
       body();
       if (wrote) {
         writeLazy();
@@ -132,6 +141,7 @@ export function openSession(
       }
       commit.run();
       committedSeq = seq;
+      if (wasSet) knownOffset += setMs;
     } catch (error) {
       if (db.inTransaction) rollback.run();
       seq = seqBefore;

@@ -207,8 +207,8 @@ export function createStore(options: StoreOptions): Store {
             const id = idBytes(registrationId);
             const stored = rows.registration(id);
             if (stored?.kind !== "present") continue;
-            const since = rows.due(id)?.since ?? at;
-            const heldUntil = at + UNREADABLE_RETRY_MS;
+            const since = rows.due(id)?.since ?? now();
+            const heldUntil = now() + UNREADABLE_RETRY_MS;
             rows.writeDue(id, stored.registration, {
               notBefore: heldUntil,
               heldUntil,
@@ -224,7 +224,7 @@ export function createStore(options: StoreOptions): Store {
     async settle(settlements) {
       await inCommit(
         ({ book }) => {
-          return settlements.map((settlement) => book.settle(settlement));
+          return settlements.map((settlement) => book.settle(settlement, now()));
         },
         (more) => {
           settlements.forEach(({ ring: { registrationId } }, at) => {
@@ -235,8 +235,9 @@ export function createStore(options: StoreOptions): Store {
       );
     },
 
-    async clockJumped(deltaMs) {
-      await inCommit(({ rows }) => rows.shiftDue(deltaMs, now()));
+    async clockJumped() {
+      // Each commit sees to it first.
+      await inCommit(() => {});
     },
 
     async counts(at) {

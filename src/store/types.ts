@@ -282,8 +282,8 @@ export interface Store {
   begin(registrationIds: readonly string[]): Promise<readonly Ring[]>;
   /** Notes how rings ended; joins a group commit. */
   settle(settlements: readonly Settlement[]): Promise<void>;
-  /** The wall clock was set by `deltaMs`: what waits goes on waiting for as long as it was meant to. */
-  clockJumped(deltaMs: number): Promise<void>;
+  /** The wall clock was set. Resolves when what waits goes on waiting for as long as it was meant to. */
+  clockJumped(): Promise<void>;
   counts(now: number): Promise<StoreCounts>;
   /** The next registrations after this one, or the first ones, in the order of their ids; at most `limit`. */
   walk(afterId: string | null, limit: number): Promise<readonly WalkedPhone[]>;

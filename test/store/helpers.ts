@@ -14,10 +14,19 @@ export const keyring = createKeyring(generateKeys(0));
 export async function openTestStore(options: Partial<StoreOptions> = {}) {
   const directory = mkdtempSync(join(tmpdir(), "inboxbell-store-"));
   const path = options.path ?? join(directory, "inboxbell.db");
-  const time = { now: 1_760_000_000_000 };
+  const time = {
+    now: 1_760_000_000_000,
+    setBy: 0,
+    /** Somebody sets the clock, without time passing. */
+    set(byMs: number) {
+      time.now += byMs;
+      time.setBy += byMs;
+    },
+  };
   const due: DueNews[] = [];
   const make = () => {
-    const store = createStore({ path, keyring, now: () => time.now, mergeChangesMs: 0, ...options });
+    const [now, monotonicNow] = [() => time.now, () => time.now - time.setBy];
+    const store = createStore({ path, keyring, now, monotonicNow, mergeChangesMs: 0, ...options });
     store.onDue((news) => due.push(...news));
     return store;
   };

@@ -132,13 +132,62 @@ describe("a phone", () => {
     const ring = await begin(f.store, 1);
     await f.store.settle([settlement(ring!, "again", f.time.now, { notBefore: f.time.now + 60_000 })]);
     for (const jump of [-7_200_000, 86_400_000]) {
-      f.time.now += jump;
-      await f.store.clockJumped(jump);
+      f.time.set(jump);
+      await f.store.clockJumped();
       expect(await f.store.nextDueAt(queue, 0)).toBe(f.time.now + 60_000);
     }
-    f.time.now += -90_000_000;
+    f.time.set(-90_000_000);
     await f.reopen();
     expect(await f.store.nextDueAt(queue, 0)).toBeLessThanOrEqual(f.time.now + 60_000);
+    await f.close();
+  });
+
+  test("whose news came after the clock was set and before anybody noticed waits no longer for it", async () => {
+    const f = await openTestStore({ mergeChangesMs: 2_000 });
+    for (const jump of [197_000, -7_200_000]) {
+      await register(f.store, 1, "aa11", f.time.now);
+      await register(f.store, 2, "bb22", f.time.now);
+      await f.store.settle([]);
+      f.time.set(jump);
+      await change(f.store, id(1), { reasons: [{ reason: "changed" }] });
+      expect(f.due.at(-1)).toMatchObject({ at: f.time.now + 2_000 });
+      await f.store.clockJumped();
+      expect(await f.store.nextDueAt(queue, 0)).toBe(f.time.now + 2_000);
+      f.time.now += 2_000;
+      expect(await ringNow(f)).toEqual([{ reason: "changed", badge: null }]);
+    }
+    await f.close();
+  });
+
+  test("whose ring ended before the clock was set waits for its next try no longer than the rules say", async () => {
+    const f = await openTestStore();
+    await register(f.store, 1, "aa11", f.time.now);
+    await badge(f.store, 1, 3, f.time.now);
+    const ended = settlement((await begin(f.store, 1))!, "again", f.time.now, {
+      notBefore: f.time.now + 60_000,
+    });
+    f.time.set(-7_200_000);
+    await f.store.settle([ended]);
+    expect(await f.store.nextDueAt(queue, 0)).toBe(f.time.now + 60_000);
+    await f.close();
+  });
+
+  test("waits as before when a commit fails in which a set clock was noticed", async () => {
+    const f = await openTestStore();
+    await register(f.store, 1, "aa11", f.time.now);
+    await badge(f.store, 1, 3, f.time.now);
+    const ring = await begin(f.store, 1);
+    await f.store.settle([settlement(ring!, "again", f.time.now, { notBefore: f.time.now + 60_000 })]);
+    f.time.set(-7_200_000);
+    const broken = f.store.submit({
+      registrationId: id(1),
+      decide: () => {
+        throw new Error("broken");
+      },
+    });
+    expect(broken).rejects.toThrow("broken");
+    await f.store.clockJumped();
+    expect(await f.store.nextDueAt(queue, 0)).toBe(f.time.now + 60_000);
     await f.close();
   });
 });
