@@ -3,8 +3,10 @@
 // fact (a deletion, a newer generation heard, the app's later wish, a token dead by the rules), never for lack of data.
 import type { Capability } from "../keys/types.ts";
 import type { NotificationResult } from "../ops/metrics.ts";
+import { newestGeneration } from "../store/folder-state.ts";
 import type { BadgeNews, Change, Folder, FolderKind, Reason, RegistrationState } from "../store/types.ts";
 import { UNHEARD } from "../store/unheard.ts";
+import { isGuess, withCounts } from "../store/unplaced.ts";
 import { type Heard, type HeardEvents, learnInbox, newsFor, wakeReason } from "./meaning.ts";
 import type { RingsFor } from "./ring-folders.ts";
 import { asked, asksDue } from "./watch.ts";
@@ -81,7 +83,7 @@ export function decide(state: RegistrationState, posted: Posted): Decision {
   }
   const folder = folderOf(state, capability);
   if (heard === null) return wakeBlindly(state, folder, posted);
-  return listen(state, folder ?? freshFolder(capability), posted, heard);
+  return listen(state, folder, posted, heard);
 }
 
 interface Ending {
@@ -118,8 +120,9 @@ function findEnding(state: RegistrationState, posted: Posted): Ending | null {
         }
       }
       // A capability above the stored revision comes from a PUT that this node has not seen: it may have brought
-      // a new token, so the verdict on the old one ends nothing.
-      if (state.dead !== "ended" || revision < generation) return null;
+      // a new token, so the verdict on the old one ends nothing. Nor does it while rows may be missing: the other node
+      // may have that token, and what is answered OK is owed to it.
+      if (state.dead !== "ended" || revision < generation || !posted.mayEnd) return null;
       const ended = { ...(folder ?? freshFolder(posted.capability)), endedGeneration: generation };
       return { why: "token_dead", certain: true, folder: ended };
     }
@@ -150,11 +153,16 @@ function wakeBlindly(state: RegistrationState, folder: Folder | null, posted: Po
   return wakes ? { change: { reasons: [{ reason: wakeReason(kind) }] }, result } : { result };
 }
 
-/** Applies the messages, in order, to a folder whose subscription lives. */
-function listen(state: RegistrationState, stored: Folder, posted: Posted, heard: readonly Heard[]): Decision {
+/** Applies the messages, in order, to a folder whose subscription lives. @param stored null if its row is missing */
+function listen(
+  state: RegistrationState,
+  stored: Folder | null,
+  posted: Posted,
+  heard: readonly Heard[],
+): Decision {
   const { capability, nowMs } = posted;
   const { generation } = capability;
-  let folder: Folder = generation > stored.generation ? { ...stored, generation, ...SOUND } : stored;
+  let folder = stored === null ? freshFolder(capability) : raised(stored, generation);
   let badge: BadgeNews | null = null;
   const reasons = new Map<string, { reason: Reason; folder?: string }>();
   let watermarkGaps = 0;
@@ -170,7 +178,7 @@ function listen(state: RegistrationState, stored: Folder, posted: Posted, heard:
       // one it says nothing new: the app has asked for another since.
       accepted = true;
       lazy = false;
-      if (generation === folder.generation) folder = { ...folder, failedAt: nowMs };
+      if (generation >= newestGeneration(folder)) folder = { ...folder, failedAt: nowMs };
       continue;
     }
     lives = true;
@@ -189,6 +197,7 @@ function listen(state: RegistrationState, stored: Folder, posted: Posted, heard:
     }
     accepted = true;
     if (!rings(state, posted, folder.kind)) continue;
+    folder = keepCounts(folder, message, nowMs);
     const news = newsFor(message, folder, nowMs);
     badge = news.badge ?? badge;
     if (news.reason !== null) reasons.set(news.reason, { reason: news.reason });
@@ -281,7 +290,7 @@ function note(
     watermarkMac: message.lastWatermarkMac ?? (known ? folder.watermarkMac : null),
     lastHeardAt: nowMs,
     serverMac: message.serverMac,
-    ...(generation === folder.generation ? SOUND : {}),
+    ...(generation >= newestGeneration(folder) ? SOUND : {}),
   };
 }
 
@@ -293,6 +302,17 @@ function saysNothingNew(before: Folder, noted: Folder): boolean {
     before.asks === noted.asks &&
     (before.serverMac === null ? noted.serverMac === null : sameMac(before.serverMac, noted.serverMac))
   );
+}
+
+/**
+ * Counts heard while the folder's own row has yet to arrive, and with it which folder is the inbox: they are kept until
+ * then. Where the app gave no id, none is taken (see `newsFor`).
+ */
+function keepCounts(folder: Folder, { counts }: HeardEvents, nowMs: number): Folder {
+  const { kind, folderMac, unplaced } = folder;
+  if (folderMac !== null || !isGuess(folder) || kind === "calendar") return folder;
+  const heard = counts.map(({ eventAt, ...count }) => ({ ...count, eventAt: eventAt ?? nowMs }));
+  return heard.length === 0 ? folder : { ...folder, unplaced: withCounts(unplaced, heard) };
 }
 
 /** Whether something between the message heard before and this one was missed. */
@@ -314,13 +334,22 @@ function isStored(state: RegistrationState, capability: Capability): boolean {
   return state.kind === "present" && folderOf(state, capability) !== null;
 }
 
-/** A folder of which only the capability is known, so that its news is kept until its own row arrives. */
+/** The folder with the generation that is heard. What was guessed of it goes on to give way to its own row. */
+function raised(stored: Folder, generation: number): Folder {
+  if (generation <= newestGeneration(stored)) return stored;
+  const isGuess = stored.boundGeneration > stored.generation;
+  return { ...stored, generation: isGuess ? stored.generation : generation, ...SOUND };
+}
+
+/**
+ * A folder of which only the capability is known, so that its news is kept until its own row arrives. That row says what
+ * the app wished for, or an older one where it was lost with a disk: both stand against a guess, which is of none.
+ */
 function freshFolder(capability: Capability): Folder {
   return {
     ...UNHEARD,
     name: capability.folder,
     kind: guessKind(capability.folder),
-    generation: capability.generation,
     statusFrequencyMinutes: STATUS_FREQUENCY_MINUTES,
   };
 }

@@ -4,7 +4,7 @@ import { isBellError } from "../errors.ts";
 import type { Keyring } from "../keys/types.ts";
 import type { Logger } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import { folderState } from "../store/folder-state.ts";
+import { folderState, newestGeneration } from "../store/folder-state.ts";
 import type { Folder, Store, WalkedPhone } from "../store/types.ts";
 import { createCensus } from "./census.ts";
 import { createHeardTimes } from "./heard-times.ts";
@@ -103,7 +103,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     const lost: Folder[] = [];
     const folders = phone.folders.map((folder) => {
       const server = serverKey(folder.serverMac);
-      const heardAt = times.lastHeard({ registrationId, name: folder.name }, folder.generation, atMs);
+      const heardAt = times.lastHeard({ registrationId, name: folder.name }, newestGeneration(folder), atMs);
       const state = folderState(folder);
       if (state === "live" || state === "silent") census.count(server);
       const quietMs = atMs - Math.max(heardAt, listeningSince);

@@ -65,8 +65,12 @@ export function createFeedReceiver(options: FeedReceiverOptions): FeedReceiver {
     look();
   }
 
+  /**
+   * A row that is written again before it was sent is sent at its new position, past where the peer stood at the hello:
+   * all is here once a page was merged that left nothing for the next one.
+   */
   function look(): void {
-    if (isCaughtUp || mergedSeq < options.head) return;
+    if (isCaughtUp || mergedSeq < options.head || mergedSeq < head) return;
     isCaughtUp = true;
     options.caughtUp();
   }

@@ -1,5 +1,5 @@
 // What a PUT makes of one folder: whether it opens a generation, and what stays of what was heard. Pure.
-import { folderState } from "../store/folder-state.ts";
+import { folderState, newestGeneration } from "../store/folder-state.ts";
 import type { Folder } from "../store/types.ts";
 import { UNHEARD } from "../store/unheard.ts";
 import type { Wish, WishedFolder, WishedSubscription } from "./wish.ts";
@@ -25,6 +25,7 @@ export function renewFolder(
 ): Folder {
   const opens = isNew || stored === null || opensGeneration(wished, stored);
   const before = stored ?? NONE;
+  const known = newestGeneration(before);
   // The folder id of an older subscription serves until the new one is heard. It then counts as learnt, so
   // that hearing the new one makes an end of it: that may be another mailbox.
   const folderMac = wished.folderMac ?? (wished.kind === before.kind ? before.folderMac : null);
@@ -35,7 +36,7 @@ export function renewFolder(
     ...(opens ? UNTROUBLED : {}),
     name: wished.name,
     kind: wished.kind,
-    generation: opens ? Math.max(wish.revision, before.generation + 1) : before.generation,
+    generation: opens ? Math.max(wish.revision, known + 1) : known,
     folderMac,
     folderLearnt: wished.folderMac === null && folderMac !== null && (before.folderLearnt || opens),
     statusFrequencyMinutes:

@@ -1,7 +1,7 @@
 // How a registration looks to its app: states, times and callback URLs from the stored rows. Pure.
 import type { Config } from "../config/types.ts";
 import type { Keyring } from "../keys/types.ts";
-import { folderState } from "../store/folder-state.ts";
+import { folderState, newestGeneration } from "../store/folder-state.ts";
 import type { Folder, LastRing, RegistrationState } from "../store/types.ts";
 import { ewsGuidance } from "./discovery.ts";
 import type { RegistrationAnswer, RegistrationViewAnswer } from "./schema.ts";
@@ -69,7 +69,7 @@ export function getAnswer(state: Present, lastRing: LastRing | null, config: Con
 }
 
 function callbackUrl(id: string, folder: Folder, config: Config, keyring: Keyring): string {
-  const capability = { registrationId: id, folder: folder.name, generation: folder.generation };
+  const capability = { registrationId: id, folder: folder.name, generation: newestGeneration(folder) };
   return `${config.public.exchangeUrl}/ews/${keyring.mintCapability(capability)}`;
 }
 

@@ -4,12 +4,21 @@ import type { Keyring } from "../keys/types.ts";
 import type { HybridClock } from "./clock.ts";
 import { folderState } from "./folder-state.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
-import { type NextRing, nextRing, type OwedRow, type ReasonMarks, reasonKey } from "./owed-rule.ts";
+import {
+  type NextRing,
+  newestBadge,
+  nextRing,
+  type OwedRow,
+  type ReasonMarks,
+  reasonKey,
+  ringsTo,
+} from "./owed-rule.ts";
 import { combinedPace } from "./pace.ts";
 import type { DeliveryRow } from "./records.ts";
 import { idBytes, type Rows } from "./rows.ts";
 import { seenBy } from "./seen.ts";
-import type { Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
+import type { BadgeNews, Change, DueNews, Folder, Registration, RegistrationState } from "./types.ts";
+import { placedCount } from "./unplaced.ts";
 
 export interface Ledger {
   state(registrationId: string): RegistrationState;
@@ -28,6 +37,8 @@ export interface Ledger {
     deliveries: readonly DeliveryRow[],
     at: number,
   ): NextRing | null;
+  /** Makes the newest badge of a count that waited, unless a later event's is known; whether it did. */
+  place(registrationId: string, waited: BadgeNews): boolean;
 }
 
 /** What is stored for a registration. */
@@ -95,10 +106,6 @@ export function createLedger(
     const registration = { ...rest, createdAt, tokenMac: keyring.mac("token", token) };
     rows.writeRegistration(id, registration, keyring.seal(token, registrationId, "token"));
     if (before.kind !== "present" || before.registration.tokenMac.equals(registration.tokenMac)) return false;
-    // A new token is often a new installation, which shows no badge yet: the last one is owed to it again.
-    const mine = rows.deliveries(id).find((row) => row.feed === feed);
-    if (mine !== undefined)
-      rows.writeDelivery(id, { ...mine, rings: mine.rings + 1, count: mine.count + 1, ref: null });
     return true;
   }
 
@@ -153,6 +160,13 @@ export function createLedger(
     return true;
   }
 
+  function placeIn(id: Buffer, waited: BadgeNews): boolean {
+    const newest = newestBadge(rows.owed(id));
+    // It was accepted before that one, whatever the order in which the nodes heard of each other.
+    if (newest !== null && newest.badgeEventAt >= waited.eventAt) return false;
+    return owe(id, { badge: waited });
+  }
+
   function apply(registrationId: string, before: RegistrationState, change: Change): Due | null {
     const id = idBytes(registrationId);
     if (change.delete !== undefined) {
@@ -165,14 +179,20 @@ export function createLedger(
     }
     const isReplaced =
       change.registration !== undefined && writeRegistration(registrationId, id, before, change.registration);
-    for (const folder of change.folders ?? []) writeFolder(registrationId, id, folder, change.lazy === true);
+    let placed = false;
+    for (const folder of change.folders ?? []) {
+      const waited = placedCount(folder);
+      if (waited !== null) placed = placeIn(id, waited) || placed;
+      const isKnown = folder.folderMac !== null && folder.unplaced.length > 0;
+      writeFolder(registrationId, id, isKnown ? { ...folder, unplaced: [] } : folder, change.lazy === true);
+    }
     for (const name of change.removeFolders ?? []) {
       const revision = change.registration?.revision ?? 0;
       rows.removeFolder(id, name, revision);
       lazy.forget(registrationId, name);
     }
     const settled = settleMended(id, before, change);
-    const news = owe(id, change) || settled;
+    const news = owe(id, change) || settled || placed;
     // What the provider said of the old token, and the wait that follows from it, is not about the new one.
     if (isReplaced) return refreshDue(registrationId, { at: rows.due(id)?.since ?? now() });
     return news || change.registration !== undefined ? refreshDue(registrationId) : null;
@@ -198,7 +218,7 @@ export function createLedger(
 
   function nextOf({ registration, deliveries, owed }: KnownRows, at: number): NextRing | null {
     if (deadness(registration, deliveries) !== "no") return null;
-    return nextRing(owed, deliveries, {
+    return nextRing(owed, ringsTo(registration.tokenMac, deliveries), {
       now: at,
       platform: registration.platform,
       pace: combinedPace(deliveries.map(({ pace }) => pace)),
@@ -238,7 +258,13 @@ export function createLedger(
     return { queue: { app, platform }, at: notBefore };
   }
 
-  return { state, apply, refreshDue, next };
+  return {
+    state,
+    apply,
+    refreshDue,
+    next,
+    place: (registrationId, waited) => placeIn(idBytes(registrationId), waited),
+  };
 }
 
 function emptyOwed(feed: string): OwedRow {

@@ -3,7 +3,7 @@ import type Database from "better-sqlite3";
 import { deadness } from "./apply.ts";
 import { clockTime } from "./clock.ts";
 import type { LazyFolders } from "./lazy-folders.ts";
-import { isBadgeOwed, newestBadge, nextRing, openReasons, parseReasonKey } from "./owed-rule.ts";
+import { isBadgeOwed, newestBadge, nextRing, openReasons, parseReasonKey, ringsTo } from "./owed-rule.ts";
 import { combinedPace } from "./pace.ts";
 import {
   type DeliveryRecord,
@@ -116,10 +116,11 @@ export function createInspector(
     const open = [...openReasons(owed, now)].map(([key, { since }]) => ({ ...parseReasonKey(key), since }));
     const newest = newestBadge(owed);
     const state = stateOf(stored, heard, rung);
+    const badgeRings = state.kind === "present" ? ringsTo(state.registration.tokenMac, rung) : rung;
     const next =
       state.kind !== "present" || state.dead !== "no"
         ? null
-        : nextRing(owed, rung, {
+        : nextRing(owed, badgeRings, {
             now,
             platform: state.registration.platform,
             pace: combinedPace(rung.map(({ pace }) => pace)),
@@ -145,7 +146,7 @@ export function createInspector(
           : {
               count: newest.badge,
               acceptedAt: clockTime(newest.badgeMark),
-              isOwed: isBadgeOwed(newest, rung),
+              isOwed: isBadgeOwed(newest, badgeRings),
             },
       newsAt: newsMark === 0 ? null : clockTime(newsMark),
       lastRing: lastOf(rung),

@@ -102,4 +102,14 @@ export const MIGRATIONS: readonly Migration[] = [
       UPDATE folder SET failed_at = NULL WHERE bound_generation < generation;
     `,
   },
+  {
+    number: 4,
+    what: "unread counts that came before it was known which folder is the inbox, and the token that got each badge",
+    sql: `
+      -- Keyed hash of the token that the last badge was rung to; null where that is not known.
+      ALTER TABLE delivery ADD COLUMN badge_token_mac BLOB;
+      -- Counts heard before it was known which folder is the inbox: JSON, [hash of the folder id, count, event's time].
+      ALTER TABLE folder ADD COLUMN unplaced TEXT;
+    `,
+  },
 ];

@@ -26,6 +26,8 @@ export interface BadgeRing {
   /** How many rings with a badge this feed had made, this one included. */
   readonly count: number;
   readonly ref: BadgeRef | null;
+  /** Of the token that it rang, null where that is not known. */
+  readonly tokenMac: Buffer | null;
   /** The other feeds' counts that were known when it began, also from rows that are gone. */
   readonly seen: Readonly<Record<string, number>>;
 }
@@ -68,6 +70,16 @@ export function isBadgeOwed(newest: OwedRow | null, rings: readonly BadgeRing[])
       rings.every(
         (other) => other === ring || carriesNewest(other) || (ring.seen[other.feed] ?? 0) >= other.count,
       ),
+  );
+}
+
+/**
+ * Rings as they count for a phone's present token. A new token is often a new installation, which shows no badge yet:
+ * what the old one was rung with is owed to it again, whichever node rang that, before or after it knew of the new one.
+ */
+export function ringsTo<Ring extends BadgeRing>(tokenMac: Buffer, rings: readonly Ring[]): readonly Ring[] {
+  return rings.map((ring) =>
+    ring.tokenMac === null || ring.tokenMac.equals(tokenMac) ? ring : { ...ring, ref: null },
   );
 }
 

@@ -2,6 +2,7 @@
 import type { BadgeRing } from "./owed-rule.ts";
 import type { Pace } from "./pace.ts";
 import type { Folder, FolderKind, LastRing, Platform, Reason, Registration } from "./types.ts";
+import { readUnplaced } from "./unplaced.ts";
 
 /** A row of the registration table. */
 export interface RegistrationRecord {
@@ -37,6 +38,7 @@ export interface FolderRecord {
   folder_mac: Buffer | null;
   folder_learnt: number;
   status_frequency: number;
+  unplaced: string | null;
 }
 
 export function toFolder(row: FolderRecord): Folder {
@@ -57,6 +59,7 @@ export function toFolder(row: FolderRecord): Folder {
     folderMac: row.folder_mac,
     folderLearnt: row.folder_learnt === 1,
     statusFrequencyMinutes: row.status_frequency,
+    unplaced: readUnplaced(row.unplaced),
   };
 }
 
@@ -119,6 +122,7 @@ export interface DeliveryRecord {
   badge_feed: string | null;
   badge_mark: number | null;
   badge_seen: string;
+  badge_token_mac: Buffer | null;
   reason: Reason;
   outcome: string;
   apns_id: string | null;
@@ -141,6 +145,7 @@ export function toDelivery(row: DeliveryRecord): DeliveryRow {
       row.badge_feed === null || row.badge_mark === null
         ? null
         : { feed: row.badge_feed, mark: row.badge_mark },
+    tokenMac: row.badge_token_mac,
     seen: JSON.parse(row.badge_seen) as Record<string, number>,
     last: { at: row.at, reason: row.reason, outcome: row.outcome, attempts: row.attempts },
     apnsId: row.apns_id,

@@ -9,7 +9,8 @@ import { type Cell, isSame, mergeRows, type RawRow, REPLICATED, type Table } fro
 import type { HeardFolder } from "./options.ts";
 import { createPeerMemory, type PeerMemory } from "./peer-memory.ts";
 import { idText, type Rows } from "./rows.ts";
-import type { DueNews } from "./types.ts";
+import type { BadgeNews, DueNews } from "./types.ts";
+import { mergeCounts } from "./unplaced.ts";
 
 const KEYS: Readonly<Record<Table, readonly string[]>> = {
   registration: ["id"],
@@ -45,7 +46,7 @@ interface Statements {
 export interface ReplicaParts {
   readonly db: Database.Database;
   readonly rows: Rows;
-  readonly ledger: Pick<Ledger, "refreshDue">;
+  readonly ledger: Pick<Ledger, "refreshDue" | "place">;
   readonly lazy: LazyFolders;
   readonly clock: HybridClock;
   /** Takes the next position of this node's feed. */
@@ -74,7 +75,13 @@ export function createReplica(parts: ReplicaParts): Replica {
     return found;
   }
 
-  function mergeOne({ table, row }: ReplicaRow, verbatim: SeqRange[], heard: HeardFolder[]): Buffer | null {
+  /** Gives the registration if a ring may be due by this row. */
+  function mergeOne(
+    { table, row }: ReplicaRow,
+    verbatim: SeqRange[],
+    heard: HeardFolder[],
+    replaced: Set<string>,
+  ): Buffer | null {
     const { columns, one, put } = of(table);
     const key = KEYS[table].map((column) => row[column] ?? null);
     const id = key[0];
@@ -85,17 +92,21 @@ export function createReplica(parts: ReplicaParts): Replica {
     // What was heard and not written yet is part of this node's row.
     if (table === "folder" && typeof row.name === "string") writeLazy(id, row.name);
     const mine = one.get(...key) as RawRow | undefined;
-    const merged = mine === undefined ? row : mergeRows(table, mine, row);
+    const { merged, waited } =
+      mine === undefined ? { merged: row, waited: null } : mergeTwo(table, mine, row);
+    // Before the folder's row, so that the other node hears of the badge first and makes none of its own.
+    const isPlaced = waited !== null && ledger.place(idText(id), waited);
     // Who sends the registration does not know, or no longer knows, that it was deleted: it is told again.
     if (table === "registration" && mine !== undefined && isSet(mine.deleted_at) && !isSet(row.deleted_at)) {
       rows.tellAgain(id);
       return null;
     }
-    if (mine !== undefined && (merged === mine || isSame(merged, mine))) return null;
+    if (mine !== undefined && (merged === mine || isSame(merged, mine))) return isPlaced ? id : null;
     if (table === "folder" && isHeardLater(mine, merged)) {
       const serverMac = Buffer.isBuffer(merged.server_mac) ? merged.server_mac : null;
       heard.push({ registrationId: idText(id), folder: String(merged.name), serverMac });
     }
+    if (table === "registration" && hasOtherToken(mine, merged)) replaced.add(idText(id));
     const at = seq();
     put.run(
       ...columns.map(({ name, missing }) => (name === "seq" ? at : cellOf(name, merged, mine, missing))),
@@ -105,7 +116,8 @@ export function createReplica(parts: ReplicaParts): Replica {
       for (const statement of dropChildren) statement.run(id);
       lazy.forget(idText(id));
     }
-    return id;
+    // Whether a ring is due does not depend on folders, but for a badge that waited there.
+    return table === "folder" && !isPlaced ? null : id;
   }
 
   function writeLazy(id: Buffer, name: string): void {
@@ -132,15 +144,18 @@ export function createReplica(parts: ReplicaParts): Replica {
       const touched = new Map<string, Buffer>();
       const verbatim: SeqRange[] = [];
       const heard: HeardFolder[] = [];
+      const replaced = new Set<string>();
       for (const each of theirs) {
-        const id = mergeOne(each, verbatim, heard);
-        // Whether a ring is due does not depend on folders.
-        if (id !== null && each.table !== "folder") touched.set(id.toString("hex"), id);
+        const id = mergeOne(each, verbatim, heard, replaced);
+        if (id !== null) touched.set(id.toString("hex"), id);
       }
       if (upTo !== undefined) peer.note(upTo);
       const due = [...touched.values()].flatMap((id) => {
         const registrationId = idText(id);
-        const due = ledger.refreshDue(registrationId);
+        const waiting = replaced.has(registrationId) ? rows.due(id) : null;
+        // What the provider said of the old token, and the wait that follows from it, is not about the new one.
+        const restart = waiting === null ? undefined : { at: waiting.since };
+        const due = ledger.refreshDue(registrationId, restart);
         return due === null ? [] : [{ registrationId, ...due }];
       });
       return { due, verbatim, heard };
@@ -148,6 +163,16 @@ export function createReplica(parts: ReplicaParts): Replica {
 
     peer,
   };
+}
+
+/** The merged row, and the badge that waited in one of two rows of a folder until the other one said which is the inbox. */
+function mergeTwo(
+  table: Table,
+  mine: RawRow,
+  theirs: RawRow,
+): { readonly merged: RawRow; readonly waited: BadgeNews | null } {
+  if (table !== "folder") return { merged: mergeRows(table, mine, theirs), waited: null };
+  return mergeCounts(mine, theirs, mergeRows(table, mine, theirs));
 }
 
 /** Null is a value: what was emptied on the other node is emptied here. A column that it does not know stays as it is. */
@@ -163,6 +188,12 @@ function noteSeq(ranges: SeqRange[], seq: number): void {
 
 function isHeardLater(mine: RawRow | undefined, merged: RawRow): boolean {
   return Number(merged.last_heard_at ?? 0) > Number(mine?.last_heard_at ?? 0);
+}
+
+/** Whether a phone got another token than the one that was known here. */
+function hasOtherToken(mine: RawRow | undefined, merged: RawRow): boolean {
+  const [before, after] = [mine?.token_mac, merged.token_mac];
+  return Buffer.isBuffer(before) && Buffer.isBuffer(after) && !before.equals(after);
 }
 
 /** Deleted or idle: nothing is kept beside it. */

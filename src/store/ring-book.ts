@@ -144,6 +144,7 @@ function nextDelivery(before: DeliveryRow | undefined, feed: string, settlement:
     // A ring without a badge leaves the badge's part as it was, or the same badge would be owed again.
     count: carriesBadge ? badges + 1 : badges,
     ref: carriesBadge ? ring.carries.badgeRef : (before?.ref ?? null),
+    tokenMac: carriesBadge ? ring.tokenMac : (before?.tokenMac ?? null),
     seen: carriesBadge ? ring.carries.seen : (before?.seen ?? {}),
     last: { at, reason: ring.reason, outcome, attempts: ring.attempt + 1 },
     apnsId: ring.apnsId,

@@ -17,6 +17,7 @@ import {
   toStored,
 } from "./records.ts";
 import type { Folder, Queue, Registration } from "./types.ts";
+import { unplacedText } from "./unplaced.ts";
 
 /** The 16 bytes of a UUID in its canonical text. */
 export function idBytes(id: string): Buffer {
@@ -56,20 +57,20 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
   const upsertFolder = get(`
     INSERT OR REPLACE INTO folder (registration, name, kind, generation, bound_generation, ended_generation,
       subscription_mac, watermark_mac, last_heard_at, server_mac, failed_at, silent_at, asks, asked_at,
-      folder_mac, folder_learnt, status_frequency, removed_revision, version, seq)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
+      folder_mac, folder_learnt, status_frequency, unplaced, removed_revision, version, seq)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)`);
   const moveRegistration = get("UPDATE registration SET seq = ? WHERE id = ?");
   const removeFolder = get(`
     UPDATE folder SET removed_revision = ?, subscription_mac = NULL, watermark_mac = NULL, folder_mac = NULL,
-      server_mac = NULL, version = ?, seq = ? WHERE registration = ? AND name = ?`);
+      server_mac = NULL, unplaced = NULL, version = ?, seq = ? WHERE registration = ? AND name = ?`);
   const upsertOwed = get(`
     INSERT OR REPLACE INTO owed (registration, feed, badge, badge_mark, badge_event_at, badge_seen, reasons,
       version, seq) VALUES (?,?,?,?,?,?,?,?,?)`);
   const upsertDelivery = get(`
     INSERT OR REPLACE INTO delivery (registration, feed, count, badge_count, badge_feed, badge_mark, badge_seen,
-      reason, outcome, apns_id, at, attempts, accepted, paced_shown, paced_wake, dead, dead_token_mac,
+      badge_token_mac, reason, outcome, apns_id, at, attempts, accepted, paced_shown, paced_wake, dead, dead_token_mac,
       dead_at, version, seq)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`);
   const upsertDue = get(
     `INSERT OR REPLACE INTO due (registration, app, platform, not_before, held_until, attempt, since)
     VALUES (?,?,?,?,?,?,?)`,
@@ -198,6 +199,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         folder.folderMac,
         folder.folderLearnt ? 1 : 0,
         folder.statusFrequencyMinutes,
+        unplacedText(folder.unplaced),
         clock.tick(),
         seq(),
       );
@@ -230,6 +232,7 @@ export function createRows(db: Database.Database, clock: HybridClock, seq: () =>
         row.ref?.feed ?? null,
         row.ref?.mark ?? null,
         JSON.stringify(row.seen),
+        row.tokenMac,
         row.last.reason,
         row.last.outcome,
         row.apnsId,

@@ -40,10 +40,10 @@ export function prepareTally(db: Database.Database): () => Tally {
     ) GROUP BY app, platform`);
   // The states are those of `folderState`.
   const subscriptions = db.prepare(`
-    SELECT CASE WHEN ended_generation >= generation THEN 'ended'
+    SELECT CASE WHEN ended_generation >= max(generation, bound_generation) THEN 'ended'
                 WHEN failed_at IS NOT NULL THEN 'failed'
                 WHEN silent_at IS NOT NULL THEN 'silent'
-                WHEN bound_generation <> generation OR last_heard_at IS NULL THEN 'expected'
+                WHEN bound_generation < generation OR last_heard_at IS NULL THEN 'expected'
                 ELSE 'live' END AS state, count(*) AS count
     FROM folder WHERE registration > ? AND registration <= ? AND removed_revision IS NULL GROUP BY 1`);
   const owed = db.prepare("SELECT count(*) FROM due").pluck();

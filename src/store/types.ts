@@ -70,6 +70,16 @@ export interface Folder {
   readonly folderLearnt: boolean;
   /** Minutes. */
   readonly statusFrequencyMinutes: number;
+  /** Counts that were heard before it was known which folder is the inbox (see `unplaced.ts`). */
+  readonly unplaced: readonly UnplacedCount[];
+}
+
+/** The unread count of a folder of which it is not known whether it is the inbox. */
+export interface UnplacedCount {
+  readonly folderMac: Buffer;
+  readonly count: number;
+  /** Epoch milliseconds. */
+  readonly eventAt: number;
 }
 
 /** What the store knows under one registration id. */

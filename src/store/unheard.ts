@@ -15,4 +15,5 @@ export const UNHEARD: Omit<Folder, "name" | "kind" | "statusFrequencyMinutes"> =
   endedGeneration: 0,
   folderMac: null,
   folderLearnt: false,
+  unplaced: [],
 };

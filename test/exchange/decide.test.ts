@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { decide, type Posted } from "../../src/exchange/decide.ts";
 import { type Heard, type HeardEvents, hear } from "../../src/exchange/meaning.ts";
 import { parseNotification } from "../../src/exchange/notification.ts";
+import { folderState } from "../../src/store/folder-state.ts";
+import { mergeRows, type RawRow } from "../../src/store/merge.ts";
 import type { Folder, RegistrationState } from "../../src/store/types.ts";
 import { folder, keyring } from "../store/helpers.ts";
 import {
@@ -49,6 +51,26 @@ function decideOn(
   mayEnd = true,
 ) {
   return decide(state, { ...posted(what), capability: inboxOf(1, generation), mayEnd });
+}
+
+/** A folder as far as two copies of it are merged. */
+function asRow(only: Folder): RawRow {
+  return {
+    name: only.name,
+    kind: only.kind,
+    generation: only.generation,
+    bound_generation: only.boundGeneration,
+    ended_generation: only.endedGeneration,
+    subscription_mac: only.subscriptionMac,
+    watermark_mac: only.watermarkMac,
+    last_heard_at: only.lastHeardAt,
+    server_mac: only.serverMac,
+    failed_at: only.failedAt,
+    folder_mac: only.folderMac,
+    folder_learnt: only.folderLearnt ? 1 : 0,
+    status_frequency: only.statusFrequencyMinutes,
+    removed_revision: null,
+  };
 }
 
 const changedFolder = (decision: ReturnType<typeof decide>): Folder => {
@@ -195,7 +217,6 @@ describe("endings", () => {
     for (const state of [
       { kind: "deleted", at: 1 } as const,
       presentState([live(20)], { revision: 20 }),
-      presentState([live(10)], { dead: "ended" }),
       presentState([], { revision: 11 }),
     ]) {
       const decision = decideOn(state, 10, MAIL, false);
@@ -203,14 +224,44 @@ describe("endings", () => {
       expect(decision.change).toBeUndefined();
     }
   });
+
+  test("while rows may be missing a dead token may have been replaced: what is answered stays owed", () => {
+    const decision = decideOn(presentState([live(10)], { dead: "ended" }), 10, MAIL, false);
+    expect(decision.result).toMatchObject({ answer: "ok", durable: true });
+    expect(decision.change?.badge?.count).toBe(5);
+  });
 });
 
 describe("a missing registration", () => {
+  test("what is guessed of a folder gives way to its own row, however often it is heard before", () => {
+    const state = (folders: readonly Folder[]): RegistrationState => ({ kind: "missing", folders });
+    const first = changedFolder(decideOn({ kind: "missing" }, 10, MAIL));
+    const again = changedFolder(decideOn(state([first]), 10, STATUS));
+    const newer = changedFolder(decideOn(state([again]), 12, MAIL));
+    const row = (wish: Folder) => ({ ...asRow(wish), version: 1 });
+    for (const [guess, generation] of [
+      [first, 10],
+      [again, 10],
+      [newer, 12],
+    ] as const) {
+      expect([folderState(guess), guess.boundGeneration]).toEqual(["live", generation]);
+      const wished = inbox(generation, { folderMac: mac.folder("given"), statusFrequencyMinutes: 15 });
+      const merged = mergeRows("folder", { ...asRow(guess), version: 2 }, row(wished));
+      expect(merged).toMatchObject({
+        generation,
+        bound_generation: generation,
+        folder_mac: mac.folder("given"),
+        status_frequency: 15,
+        last_heard_at: NOW,
+      });
+    }
+  });
+
   test("its news is kept under its id, with a folder guessed from the name", () => {
     const decision = decideOn({ kind: "missing" }, 10, MAIL);
     expect(decision.result).toMatchObject({ answer: "ok", metric: "accepted", why: "registration_missing" });
     expect(decision.change?.badge?.count).toBe(5);
-    expect(changedFolder(decision)).toMatchObject({ kind: "inbox", generation: 10, boundGeneration: 10 });
+    expect(changedFolder(decision)).toMatchObject({ kind: "inbox", boundGeneration: 10 });
   });
 
   test("what was learnt for it meanwhile is used, and an older generation does not bind over a newer one", () => {

@@ -1,4 +1,5 @@
 // Filling a node keeps neither of the two from other work for long, and costs no more memory than a few pages.
+import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
 import { createBatchSize } from "../../src/pair/batch-size.ts";
 import { badge, register } from "../store/helpers.ts";
@@ -87,6 +88,40 @@ test("where reading takes long, pages become short; others have their turn betwe
   expect(Math.max(...limits)).toBeLessThanOrEqual(48);
   // One that an acknowledgement asks for may follow on one before within a turn: others were served in between too.
   expect(turns.filter((at, index) => turns[index + 2] === at)).toEqual([]);
+}, 30_000);
+
+test("what is written again while a node is filled is there before the node counts as filled", async () => {
+  const count = 200;
+  let isWritten = false;
+  const held: unknown[] = [];
+  const look = (path: string) => {
+    const db = new Database(path, { readonly: true });
+    held.push(db.query("SELECT count(*) AS count FROM registration").get());
+    db.close();
+  };
+  pair = await createPair({
+    a: {
+      between: (store) => ({
+        ...store,
+        async page(seq, limit) {
+          const page = await store.page(seq, Math.min(limit, 10));
+          if (isWritten) return page;
+          isWritten = true;
+          // Not sent yet: these move to the end of the feed, past where that was at the hello.
+          const again = Array.from({ length: count / 2 }, (_, n) => count - n);
+          await Promise.all(again.map((n) => register(store, n, `token-${n}`, Date.now(), 2)));
+          return page;
+        },
+      }),
+    },
+    b: { replicator: { events: { caughtUp: () => look(pair?.b.path ?? "") } } },
+  });
+  const { a, b } = pair;
+  await a.start();
+  await fill(a.store, count);
+  await b.start();
+  await untilEqual(pair);
+  expect(held).toEqual([{ count }]);
 }, 30_000);
 
 test("where merging takes long, a page is merged in parts; each says up to where it came", async () => {

@@ -170,6 +170,7 @@ describe("of rows that a present feed had seen", () => {
     rings: 3,
     count: 2,
     ref: { feed: "old", mark: mark(1) },
+    tokenMac: null,
     seen: {},
     last: { at: NOW + 3, reason: "mail", outcome: "accepted", attempts: 1 },
     apnsId: null,

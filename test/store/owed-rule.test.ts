@@ -46,6 +46,7 @@ const ring = (
   feed,
   count,
   ref,
+  tokenMac: null,
   seen,
 });
 

@@ -127,6 +127,56 @@ test("a new token is rung at once, whatever wait and tries the old one had come 
   await close();
 });
 
+describe("a new token that the other node of a pair registered", () => {
+  const rung = async ({ store, time }: Awaited<ReturnType<typeof openTestStore>>, n: number) => {
+    const ring = await begin(store, n);
+    if (ring !== undefined) await store.settle([settlement(ring, "done", time.now)]);
+    return ring ?? null;
+  };
+
+  test.each(["before", "after"])(
+    "gets the badge that the old one was rung with %s the node that rings knew of it",
+    async (when) => {
+      const [active, passive] = [await openTestStore(), await openTestStore()];
+      const send = async (from: typeof active, to: typeof active) =>
+        to.store.merge(await from.store.rowsAfter(0, 1_000));
+      await register(active.store, 1, "token-a", active.time.now);
+      await badge(active.store, 1, 3, active.time.now);
+      if (when === "after") await send(active, passive);
+      expect(await rung(active, 1)).toMatchObject({ token: "token-a", badge: 3 });
+      if (when === "before") await send(active, passive);
+      passive.time.now += 1_000;
+      await register(passive.store, 1, "token-b", passive.time.now, 2);
+      await send(passive, active);
+      active.time.now += 1_000;
+      expect(await rung(active, 1)).toMatchObject({ token: "token-b", badge: 3, reason: "changed" });
+      expect(await rung(active, 1)).toBeNull();
+      await send(active, passive);
+      passive.time.now += 1_000;
+      expect(await rung(passive, 1)).toBeNull();
+      await active.close();
+      await passive.close();
+    },
+  );
+
+  test("does not wait for what the provider said of the old one", async () => {
+    const [active, passive] = [await openTestStore(), await openTestStore()];
+    await register(active.store, 1, "token-a", active.time.now);
+    await badge(active.store, 1, 3, active.time.now);
+    await passive.store.merge(await active.store.rowsAfter(0, 1_000));
+    const refused = await begin(active.store, 1);
+    const notBefore = active.time.now + 6 * 3_600_000;
+    await active.store.settle([settlement(refused!, "again", active.time.now, { notBefore })]);
+    passive.time.now += 1_000;
+    await register(passive.store, 1, "token-b", passive.time.now, 2);
+    active.time.now += 1_000;
+    await active.store.merge(await passive.store.rowsAfter(0, 1_000));
+    expect(await begin(active.store, 1)).toMatchObject({ token: "token-b", badge: 3, attempt: 0 });
+    await active.close();
+    await passive.close();
+  });
+});
+
 describe("a dead token", () => {
   test("is rung no more, and a renewed or new one gets what is still owed", async () => {
     await register(f.store, 1, "aa11", f.time.now);

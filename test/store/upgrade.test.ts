@@ -49,6 +49,7 @@ test("no migration was edited: databases that it made already would differ from 
     "2bfd021a5fd306afeb857f4798797b0ee085fa7240b0d49479e091916e1ccfe1",
     "00c2a5c5ff084bef0d262585834e2e61c636323e9bc156667dab8926d0b3f723",
     "8c0b4dadad3dd0ebbd04d897db006917d589ff400c4f02153aeb058f0392d0ac",
+    "dd0ed70a013b610b1834a39800fb135399a06b4f90026637bac80b3aa5af1516",
   ]);
 });
 
