@@ -27,7 +27,15 @@ import { createPhoneVerbs } from "./phones/verbs.ts";
 import { createPushCertificates } from "./push-certificates.ts";
 import { spentKeptMs } from "./store/spent.ts";
 import { createStore, RESERVE_BYTES } from "./store/sqlite-store.ts";
-import { withAnswerDefect, withDefect, withRingDefect } from "./test-hooks.ts";
+import {
+  readDefects,
+  withAnswerDefect,
+  withClockDefect,
+  withDefect,
+  withDrainDefect,
+  withEndDefect,
+  withRingDefect,
+} from "./test-hooks.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -96,8 +104,8 @@ export async function startAppliance(
     mergeChangesMs: config.ringing.mergeChangesMs,
     synchronous: TEST_HOOKS && process.env.INBOXBELL_TEST_SYNCHRONOUS === "OFF" ? "OFF" : "FULL",
   });
-  const defect = TEST_HOOKS ? process.env.INBOXBELL_TEST_DEFECT : undefined;
-  const store = TEST_HOOKS ? withDefect(sound, defect) : sound;
+  const defects = readDefects(TEST_HOOKS ? process.env.INBOXBELL_TEST_DEFECT : undefined);
+  const store = TEST_HOOKS ? withDefect(sound, defects) : sound;
   const clocks = { now, monotonicNow, random: Math.random };
   let senders = createSenders({ ...settings, ...clocks });
   const dispatcher = createDispatcher({
@@ -107,7 +115,7 @@ export async function startAppliance(
     log,
     metrics,
     stalledAfterMs: config.ringing.stalledAfterMs,
-    mayRing: TEST_HOOKS ? withRingDefect(() => pairing.rings(), defect) : () => pairing.rings(),
+    mayRing: TEST_HOOKS ? withRingDefect(() => pairing.rings(), defects) : () => pairing.rings(),
     ...clocks,
   });
   store.onDue((news) => dispatcher.notify(news));
@@ -119,9 +127,8 @@ export async function startAppliance(
     log,
     metrics,
     takeUp: dispatcher.takeUp,
-    idle: dispatcher.idle,
-    now,
-    monotonicNow,
+    idle: TEST_HOOKS ? withDrainDefect(dispatcher.idle, defects) : dispatcher.idle,
+    ...(TEST_HOOKS ? withClockDefect({ now, monotonicNow }, defects) : { now, monotonicNow }),
   });
 
   const { role } = pairing;
@@ -194,13 +201,13 @@ export async function startAppliance(
         if (pairing.rings()) watcher.heard(folder, serverMac);
       },
     },
-    store: TEST_HOOKS ? withAnswerDefect(pairing.store, store, defect) : pairing.store,
+    store: TEST_HOOKS ? withAnswerDefect(pairing.store, store, defects) : pairing.store,
     keyring,
     log,
     metrics,
     health: ({ method, path, query }) => answerHealth(method, path, query, checks, role) ?? { status: 404 },
     serving: pairing.serving,
-    mayEnd: pairing.mayEnd,
+    mayEnd: TEST_HOOKS ? withEndDefect(pairing.mayEnd, defects) : pairing.mayEnd,
     mayLackRows: pairing.mayLackRows,
     async refreshGauges() {
       pairing.refresh();
@@ -254,7 +261,10 @@ export async function startAppliance(
   const idle = createIdleSweep({
     // One node's verdict is enough: it reaches the other one as a row.
     sweep: async () =>
-      pairing.rings() ? await store.sweep(now(), settings.config.retention.idleRegistrationMs) : 0,
+      // Nor while the other node may have renewals that this one has not: what falls idle here is forgotten here.
+      pairing.rings() && !pairing.mayLackRows()
+        ? await store.sweep(now(), settings.config.retention.idleRegistrationMs)
+        : 0,
     // Each node its own.
     removeSpent: () => {
       const keptMs = spentKeptMs(settings.config.retention.idleRegistrationMs);

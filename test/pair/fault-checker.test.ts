@@ -1,59 +1,7 @@
 // The checker of the fault tests: what it lets pass and what it calls a loss, each rule on evidence made by hand.
 import { describe, expect, test } from "bun:test";
 import { check } from "../system/long/pair/checker.ts";
-import type { Evidence, StoreDump } from "../system/long/pair/evidence.ts";
-
-const A = "00000000-0000-4000-8000-00000000000a";
-const B = "00000000-0000-4000-8000-00000000000b";
-
-/** A phone that registered with revision 5, was told of 3 unread mails, and was rung. B was deleted. */
-function store(): StoreDump {
-  return {
-    registrations: [
-      { id: A, revision: 5, deleted: false },
-      { id: B, revision: 2, deleted: true },
-    ],
-    folders: [{ id: A, name: "inbox", generation: 5 }],
-    rows: ["one", "two"],
-    due: [],
-  };
-}
-
-function evidence(changes: Partial<Evidence> = {}): Evidence {
-  return {
-    puts: [
-      { id: A, revision: 5, fresh: true, atMs: 100, durable: "pair" },
-      { id: B, revision: 2, fresh: true, atMs: 100, durable: "pair" },
-    ],
-    deletions: [{ id: B, sentAtMs: 200, answered: { atMs: 210, durable: "pair" } }],
-    subscriptions: [
-      { subscriptionId: "s-a", id: A, generation: 5, madeAtMs: 110 },
-      { subscriptionId: "s-b", id: B, generation: 2, madeAtMs: 110 },
-    ],
-    notified: [{ subscriptionId: "s-a", unread: 3, eventAt: 1_000, atMs: 300, durable: "pair" }],
-    ends: [{ subscriptionId: "s-b", atMs: 400, why: "unsubscribed" }],
-    pushes: [{ atMs: 310, node: "bell-a", id: A, badge: 3, reason: "mail" }],
-    revivals: [],
-    roles: [
-      { node: "bell-a", role: "active", fromMs: 0, toMs: 20_000 },
-      { node: "bell-b", role: "passive", fromMs: 0, toMs: 20_000 },
-    ],
-    failures: [],
-    calm: [{ fromMs: 0, toMs: 20_000 }],
-    switches: [],
-    diskLosses: [],
-    stores: { "bell-a": store(), "bell-b": store() },
-    quietFromMs: 15_000,
-    unended: [],
-    complaints: [],
-    ...changes,
-  };
-}
-
-const violations = (changes: Partial<Evidence>) => check(evidence(changes)).violations;
-const lossAt = (fromMs: number, toMs: number) => ({
-  diskLosses: [{ node: "bell-a" as const, fromMs, toMs }],
-});
+import { A, B, evidence, lossAt, spell, store, violations } from "./evidence-by-hand.ts";
 
 test("a run in which nothing was lost has no violation", () => {
   const { violations: found, counts } = check(evidence());
@@ -83,13 +31,32 @@ describe("a registration that was acknowledged", () => {
 
   test("with the word node is excused if a disk was lost after it, with the word pair it never is", () => {
     const stores = { "bell-a": without, "bell-b": without };
-    const put = { id: A, revision: 5, fresh: true, atMs: 100 } as const;
+    const put = { id: A, revision: 5, fresh: ["inbox"], atMs: 100 } as const;
     const nodeWord = { stores, puts: [{ ...put, durable: "node" as const }], notified: [] };
     expect(violations({ ...nodeWord, ...lossAt(50, 150) })).toEqual([]);
     expect(violations({ ...nodeWord, ...lossAt(120, 150) })).not.toEqual([]);
     expect(violations({ ...nodeWord })).not.toEqual([]);
     const pairWord = { stores, puts: [{ ...put, durable: "pair" as const }], notified: [] };
     expect(violations({ ...pairWord, ...lossAt(50, 150) })).not.toEqual([]);
+  });
+
+  test("is excused by each of two lost disks for its own time, not for the time between them", () => {
+    const stores = { "bell-a": without, "bell-b": without };
+    const loss = { node: "bell-a", emptied: true } as const;
+    const diskLosses = [
+      { ...loss, fromMs: 100, toMs: 200 },
+      { ...loss, fromMs: 300, toMs: 400 },
+    ];
+    const at = (atMs: number, durable: "pair" | "node" = "node") =>
+      violations({
+        stores,
+        diskLosses,
+        puts: [{ id: A, revision: 5, fresh: ["inbox"], atMs, durable }],
+        notified: [],
+      });
+    expect([at(150), at(350)]).toEqual([[], []]);
+    expect(at(250)).not.toEqual([]);
+    expect(at(150, "pair")).not.toEqual([]);
   });
 
   test("is not to be a tombstone unless somebody asked for that", () => {
@@ -120,8 +87,22 @@ describe("a deletion", () => {
   });
 
   test("refuses a repeated PUT in calm", () => {
-    expect(violations({ revivals: [{ id: B, atMs: 5_000 }] }).join()).toContain("was accepted");
-    expect(violations({ revivals: [{ id: B, atMs: 25_000 }] })).toEqual([]);
+    const deletions = [{ id: B, sentAtMs: 200, answered: { atMs: 210, durable: "node" as const } }];
+    const at = (atMs: number) => violations({ deletions, revivals: [{ id: B, sentAtMs: atMs - 5, atMs }] });
+    expect(at(5_000).join()).toContain("was accepted");
+    expect(at(25_000)).toEqual([]);
+  });
+
+  test("that both nodes have refuses a repeated PUT always, but on a disk that went back and has not healed", () => {
+    const revivals = [{ id: B, sentAtMs: 24_990, atMs: 25_000 }];
+    expect(violations({ revivals }).join()).toContain("was accepted (pair)");
+    expect(violations({ revivals, ...lossAt(24_000, 24_500) })).toEqual([]);
+    // With an empty disk it answers nobody until it has healed.
+    expect(violations({ revivals, ...lossAt(24_000, 24_500, true) }).join()).toContain("was accepted (pair)");
+    const healed = [...evidence().calm, { fromMs: 24_700, toMs: 24_800 }];
+    expect(violations({ revivals, calm: healed, ...lossAt(24_000, 24_500) })).not.toEqual([]);
+    // Answered while the deletion was on its way.
+    expect(violations({ revivals: [{ id: B, sentAtMs: 205, atMs: 230 }] })).toEqual([]);
   });
 
   test("ends rings and subscriptions once all has healed", () => {
@@ -159,11 +140,11 @@ describe("a notification that was answered OK", () => {
   test("on a generation that was replaced is not what counts", () => {
     const subscriptions = [
       ...evidence().subscriptions,
-      { subscriptionId: "s-new", id: A, generation: 9, madeAtMs: 290 },
+      { subscriptionId: "s-new", id: A, folder: "inbox", generation: 9, madeAtMs: 290 },
     ];
     const puts = [
       ...evidence().puts,
-      { id: A, revision: 9, fresh: true, atMs: 280, durable: "pair" as const },
+      { id: A, revision: 9, fresh: ["inbox"], atMs: 280, durable: "pair" as const },
     ];
     const newer = {
       ...store(),
@@ -188,7 +169,7 @@ describe("an end of a subscription", () => {
   test("by Unsubscribe is wrong while its registration lives and no newer generation is subscribed", () => {
     const ends = [{ subscriptionId: "s-a", atMs: 400, why: "unsubscribed" as const }];
     expect(violations({ ends })).toEqual([`the live subscription of ${A} was unsubscribed`]);
-    const newer = { subscriptionId: "s-new", id: A, generation: 9, madeAtMs: 390 };
+    const newer = { subscriptionId: "s-new", id: A, folder: "inbox", generation: 9, madeAtMs: 390 };
     expect(violations({ ends, subscriptions: [...evidence().subscriptions, newer], notified: [] })).toEqual(
       [],
     );
@@ -214,14 +195,42 @@ describe("the roles", () => {
   });
 
   test("have one active node in calm, and may have none or two while something is broken", () => {
-    const both = [
-      { node: "bell-a", role: "active", fromMs: 0, toMs: 20_000 },
-      { node: "bell-b", role: "active", fromMs: 6_000, toMs: 9_000 },
-    ] as const;
+    const both = [spell("bell-a", "active", 0, 20_000), spell("bell-b", "active", 6_000, 9_000)];
     expect(violations({ roles: both })).toEqual(["both nodes were active for 3000 ms in calm"]);
     expect(violations({ roles: both, calm: [{ fromMs: 0, toMs: 5_000 }] })).toEqual([]);
-    const none = [{ node: "bell-a", role: "active", fromMs: 0, toMs: 10_000 }] as const;
+    const none = [spell("bell-a", "active", 0, 10_000)];
     expect(violations({ roles: none })).toEqual(["no node was active for 10000 ms in calm"]);
+  });
+});
+
+describe("nobody active after a fault", () => {
+  const roles = [
+    spell("bell-a", "active", 0, 5_000),
+    spell("bell-b", "passive", 0, 7_000),
+    spell("bell-b", "active", 7_000, 20_000),
+  ];
+  const calm = [{ fromMs: 0, toMs: 4_900 }];
+  const after = (withinMs: number) => ({
+    roles,
+    calm,
+    takeovers: [{ what: "kill who=active", fromMs: 5_000, toMs: 9_000, withinMs }],
+  });
+
+  test("is wrong for longer than a takeover takes", () => {
+    expect(violations(after(1_500))).toEqual([
+      "no node was active for 2000 ms after kill who=active, which may be 1500 ms",
+    ]);
+    expect(violations(after(4_500))).toEqual([]);
+  });
+
+  test("is not judged while the machine is overloaded, which is said", () => {
+    const { violations: found, unjudged } = check(
+      evidence({ ...after(1_500), overloaded: [{ fromMs: 4_000, toMs: 5_600 }] }),
+    );
+    expect(found).toEqual([]);
+    expect(unjudged).toEqual([
+      "no node was active for 2000 ms after kill who=active, which may be 1500 ms; the machine was overloaded for 600 ms of it",
+    ]);
   });
 });
 
@@ -235,10 +244,15 @@ test("no request fails while an administrator switches", () => {
 test("both stores are equal, and nothing is owed any more", () => {
   const other = { ...store(), rows: ["one", "three"], due: [A] };
   expect(violations({ stores: { "bell-a": store(), "bell-b": other } })).toEqual([
-    "1 rows are on bell-a only, such as two",
-    "1 rows are on bell-b only, such as three",
+    "1 rows are only on bell-a, such as two",
+    "1 rows are only on bell-b, such as three",
     `bell-b still owes a ring to ${A}`,
   ]);
+});
+
+test("both hold the same of everything that they replicate when all is quiet", () => {
+  const quietRows = { "bell-a": ["one", "two"], "bell-b": ["one"] };
+  expect(violations({ quietRows })).toEqual(["1 rows are only on bell-a when all is quiet, such as two"]);
 });
 
 test("a ring with the badge that the phone shows already is counted, not blamed", () => {
@@ -266,7 +280,7 @@ describe("a switch by hand", () => {
     const [first] = evidence().notified;
     const subscriptions = [
       ...evidence().subscriptions,
-      { subscriptionId: "s-new", id: A, generation: 6, madeAtMs: 4_000 },
+      { subscriptionId: "s-new", id: A, folder: "inbox", generation: 6, madeAtMs: 4_000 },
     ];
     const notified = [
       { ...first!, atMs: 5_300 },

@@ -44,6 +44,7 @@ while (performance.now() < until) {
     process.stdout.write(`${describePlayed(played)}\n`);
     process.exit(1);
   }
+  for (const bound of played.unjudged) process.stdout.write(`not judged: ${bound}\n`);
   const faults = played.timeline.filter(({ what }) => what.includes("(active:")).length;
   process.stdout.write(`seed ${seed}: ${faults} faults, nothing lost. ${JSON.stringify(played.counts)}\n`);
   seed += 1;

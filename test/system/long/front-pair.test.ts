@@ -7,6 +7,7 @@ import { PAIR_VERBS } from "../../../src/pair/status.ts";
 import type { Phone } from "../../../src/rehearsal/phone/phone.ts";
 import { askRaw, freshDirectory, type Running, run, start, until } from "../helpers.ts";
 import { type PairNode, type PairScene, setPairScene } from "../pair-scene.ts";
+import { substituted } from "./delivered-front.ts";
 
 const delivered = (name: string) =>
   readFileSync(join(import.meta.dir, "..", "..", "..", "config", "front", name), "utf8");
@@ -25,14 +26,6 @@ afterAll(async () => {
   await haproxy?.stop();
   await scene.stop();
 });
-
-/** Replaces each text once for each of its places; a text that is not there makes the test worthless. */
-function substituted(text: string, places: Readonly<Record<string, string>>): string {
-  return Object.entries(places).reduce((so, [from, to]) => {
-    if (!so.includes(from)) throw new Error(`The delivered file does not name ${from}.`);
-    return so.replaceAll(from, to);
-  }, text);
-}
 
 async function frontPorts(): Promise<readonly [number, number]> {
   const servers = [0, 1].map(() => Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }));

@@ -70,7 +70,7 @@ describe.skipIf(lacks !== null)(`between neighbouring versions${needs}`, () => {
     const early = [...new Set(played.seen.early as readonly string[])];
     expect(early.length).toBeGreaterThan(10);
     const rows = first.join("\n");
-    expect(early.filter((id) => !rows.includes(`registration ${id} `))).toEqual([]);
+    expect(early.filter((id) => !rows.includes(`registration id=${id} `))).toEqual([]);
     expect(kept).toBeGreaterThan(0);
   });
 });

@@ -1,36 +1,34 @@
-// Debian's HAProxy in front of both nodes, set up as an administrator would: TCP, and `/primary` as the check.
+// Debian's HAProxy in front of both nodes, with the delivered file: only addresses and ports are others.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Running, start, until } from "../../helpers.ts";
-import { NODES } from "./evidence.ts";
+import { substituted } from "../delivered-front.ts";
+import { NODES, type NodeName } from "./evidence.ts";
 import { ADDRESS } from "./network.ts";
 import { PORTS } from "./props.ts";
 
-/** Text of the configuration. Connections that there are when a node becomes passive are left alone: it answers them. */
-function configuration(): string {
-  const route = (name: string, port: number) => `
-listen ${name}
-  mode tcp
-  bind ${ADDRESS.clients}:${port}
-  option httpchk GET /primary
-  default-server check check-ssl verify none inter 300ms fall 2 rise 1
-${NODES.map((node) => `  server ${node} ${ADDRESS[node]}:${port}`).join("\n")}
-`;
-  return `global
-  maxconn 2000
-defaults
-  timeout connect 2s
-  timeout client 60s
-  timeout server 60s
-  timeout check 1s
-  option redispatch
-  retries 3
-${route("registration", PORTS.registration)}${route("exchange", PORTS.exchange)}`;
+const DELIVERED = join(import.meta.dir, "..", "..", "..", "..", "config", "front", "haproxy.cfg");
+const DELIVERED_FRONT = "10.2.0.10";
+const DELIVERED_NODES: Readonly<Record<NodeName, string>> = { "bell-a": "10.2.0.11", "bell-b": "10.2.0.12" };
+
+/** The delivered file's addresses and ports, and what they are here. */
+function places(): Readonly<Record<string, string>> {
+  const ports = [
+    [8443, PORTS.registration],
+    [9443, PORTS.exchange],
+  ] as const;
+  return Object.fromEntries(
+    ports.flatMap(([delivered, port]) => [
+      [`${DELIVERED_FRONT}:${delivered}`, `${ADDRESS.clients}:${port}`],
+      ...NODES.map((node) => [`${DELIVERED_NODES[node]}:${delivered}`, `${ADDRESS[node]}:${port}`]),
+    ]),
+  );
 }
 
 /** Starts it in this process's namespace. */
 export async function startBalancer(directory: string): Promise<Running> {
   const file = join(directory, "haproxy.cfg");
-  await Bun.write(file, configuration());
+  await Bun.write(file, substituted(readFileSync(DELIVERED, "utf8"), places()));
   const running = start(["haproxy", "-db", "-f", file]);
   await until(async () => {
     if (running.ended() !== null) throw new Error(`haproxy ended: ${running.lines.join("\n")}`);

@@ -2,17 +2,24 @@
 // answered `node` survives as long as that node's disk does. Pure.
 import {
   type Answered,
+  type Deletion,
   type Evidence,
   NODES,
+  type NodeName,
   type Notified,
   type PushSeen,
-  type RoleSpell,
-  type Spell,
+  type Revival,
+  type StoreDump,
   type Subscription,
+  type TokenDeath,
 } from "./evidence.ts";
+import { judgedBounds, ringsOfPassive, wordsAfterFreeze, wrongRoles } from "./role-checks.ts";
+import { within } from "./spells.ts";
 
 export interface Finding {
   readonly violations: readonly string[];
+  /** Bounds that could not be judged, and why. */
+  readonly unjudged: readonly string[];
   readonly counts: {
     readonly puts: number;
     readonly deletions: number;
@@ -29,36 +36,55 @@ export interface Finding {
   };
 }
 
-// A ring that had begun before its node became passive may still reach the provider. Milliseconds.
-const LAST_RINGS_MS = 3_000;
-// While roles change hands by themselves after a fault, milliseconds.
-const ROLES_SETTLE_MS = 2_000;
-// Both nodes may say for a moment that they are active, or that they are not: what is polled is not one moment.
-const SHORT_MS = 1_200;
 // An answer may be noted so much after the ring that it led to.
 const ANSWER_LATE_MS = 300;
 // A ring that had begun before a notification may reach the provider so much after it.
 const IN_FLIGHT_MS = 1_000;
+// A notification may have been accepted so long before its answer, while the other node was waited for.
+const LONGEST_WAIT_MS = 2_500;
+// A phone that gets one new token after the other leaves at most so many dead ones in this time.
+const MOST_REFUSALS = 4;
+const INSISTENT_MS = 5_000;
+// A phone is woken so often at once, even if a node's clock was wrong.
+const MOST_WAKES = 1;
 // A request that was on its way at the end of a switch.
 const SWITCH_TAIL_MS = 1_000;
 
+/** What was acknowledged, and what excuses a loss. */
+export type Acknowledged = Pick<
+  Evidence,
+  "puts" | "deletions" | "subscriptions" | "deaths" | "notified" | "diskLosses"
+>;
+/** What the nodes hold of it. */
+interface Held {
+  readonly stores: Readonly<Record<NodeName, Pick<StoreDump, "registrations" | "folders">>>;
+}
+
 export function check(evidence: Evidence): Finding {
+  const bounds = judgedBounds(evidence);
   return {
     violations: [
       ...evidence.complaints,
       ...wordless(evidence),
       ...lostRegistrations(evidence),
       ...lostDeletions(evidence),
+      ...wrongRevivals(evidence),
       ...unlikeStores(evidence),
       ...wrongUnsubscribes(evidence),
       ...lostBadges(evidence),
+      ...lostMeetings(evidence),
       ...ringsAfterDeletion(evidence),
+      ...ringsAfterRemoval(evidence),
+      ...insistentRings(evidence),
       ...ringsOfPassive(evidence),
+      ...wordsAfterFreeze(evidence),
       ...wrongRoles(evidence),
+      ...bounds.broken,
       ...failedBySwitch(evidence),
       ...doubledBySwitch(evidence),
       ...evidence.unended.map((id) => `deleted registration ${id} is still answered OK`),
     ],
+    unjudged: bounds.unjudged,
     counts: count(evidence),
   };
 }
@@ -76,57 +102,67 @@ export function isPromised({ durable, atMs }: Answered, evidence: Pick<Evidence,
   }
 }
 
-function within(atMs: number, { fromMs, toMs }: Spell, tailMs = 0): boolean {
-  return atMs >= fromMs && atMs <= toMs + tailMs;
-}
-
 /** Answers that rest on a commit say how far it reaches; what has ended has no news, and needs none. */
-function wordless({ puts, deletions, notified, subscriptions }: Evidence): string[] {
+function wordless(evidence: Evidence): string[] {
+  const { puts, deletions, notified, meetings, subscriptions } = evidence;
   const byId = new Map(subscriptions.map((each) => [each.subscriptionId, each]));
-  const live = notified.filter(({ subscriptionId, atMs }) => {
+  const live = [...notified, ...meetings].filter(({ subscriptionId, atMs }) => {
     const own = byId.get(subscriptionId);
-    return own !== undefined && !mayEnd(own, atMs, { deletions, subscriptions });
+    return own !== undefined && !mayEnd(own, atMs, evidence);
   });
-  const answers = [...puts, ...deletions.flatMap(({ answered }) => answered ?? []), ...live];
-  const silent = answers.filter(({ durable }) => durable === null).length;
-  return silent === 0 ? [] : [`${silent} answers did not say Inboxbell-Durable`];
+  const deleted = deletions.flatMap(({ id, answered }) => (answered === null ? [] : [{ ...answered, id }]));
+  const heard = live.map((each) => ({ ...each, id: byId.get(each.subscriptionId)?.id }));
+  const silent = [...puts, ...deleted, ...heard].filter(({ durable }) => durable === null);
+  const [first] = silent;
+  return first === undefined
+    ? []
+    : [
+        `${silent.length} answers did not say Inboxbell-Durable, such as at ${atSecond(first)} of ${first.id}`,
+      ];
 }
 
-function lostRegistrations(evidence: Evidence): string[] {
+/** Registrations that do not stand as they were acknowledged. */
+export function lostRegistrations(
+  evidence: Pick<Acknowledged, "puts" | "deletions" | "diskLosses"> & Held,
+): string[] {
   const deleted = new Set(evidence.deletions.map(({ id }) => id));
-  const promised = new Map<string, { revision: number; generation: number }>();
+  const promised = new Map<string, { revision: number; readonly generations: Map<string, number> }>();
   for (const put of evidence.puts) {
     if (!isPromised(put, evidence) || deleted.has(put.id)) continue;
-    const before = promised.get(put.id) ?? { revision: 0, generation: 0 };
-    promised.set(put.id, {
-      revision: Math.max(before.revision, put.revision),
-      generation: put.fresh ? Math.max(before.generation, put.revision) : before.generation,
-    });
+    const so = promised.get(put.id) ?? { revision: 0, generations: new Map<string, number>() };
+    promised.set(put.id, so);
+    so.revision = Math.max(so.revision, put.revision);
+    for (const name of put.fresh) {
+      so.generations.set(name, Math.max(so.generations.get(name) ?? 0, put.revision));
+    }
   }
   return NODES.flatMap((node) => {
     const { registrations, folders } = evidence.stores[node];
     const stored = new Map(registrations.map((row) => [row.id, row]));
-    const generations = new Map(folders.map((row) => [row.id, row.generation]));
-    return [...promised].flatMap(([id, { revision, generation }]) => {
+    const kept = new Map(folders.map((row) => [`${row.id} ${row.name}`, row.generation]));
+    return [...promised].flatMap(([id, { revision, generations }]) => {
       const row = stored.get(id);
       if (row === undefined) return [`registration ${id} is lost on ${node}`];
       if (row.deleted) return [`registration ${id} is deleted on ${node}, and nobody asked for it`];
       if (row.revision < revision) {
         return [`registration ${id} is at revision ${row.revision} on ${node}, ${revision} was acknowledged`];
       }
-      const kept = generations.get(id) ?? 0;
-      return kept < generation
-        ? [`registration ${id} is at generation ${kept} on ${node}, ${generation} was acknowledged`]
-        : [];
+      return [...generations].flatMap(([name, generation]) => {
+        const is = kept.get(`${id} ${name}`) ?? 0;
+        return is < generation
+          ? [
+              `registration ${id} is at generation ${is} of ${name} on ${node}, ${generation} was acknowledged`,
+            ]
+          : [];
+      });
     });
   });
 }
 
-function lostDeletions(evidence: Evidence): string[] {
-  const promised = evidence.deletions.filter(
-    ({ answered }) => answered !== null && isPromised(answered, evidence),
-  );
-  const returned = NODES.flatMap((node) => {
+/** Deletions that did not last. */
+export function lostDeletions(evidence: Pick<Acknowledged, "deletions" | "diskLosses"> & Held): string[] {
+  const promised = promisedDeletions(evidence);
+  return NODES.flatMap((node) => {
     const living = new Set(
       evidence.stores[node].registrations.filter((row) => !row.deleted).map((row) => row.id),
     );
@@ -134,62 +170,114 @@ function lostDeletions(evidence: Evidence): string[] {
       living.has(id) ? [`deleted registration ${id} has returned on ${node}`] : [],
     );
   });
-  const revived = evidence.revivals
-    .filter(({ atMs }) => evidence.calm.some((spell) => within(atMs, spell)))
-    .filter(({ id }) => promised.some((deletion) => deletion.id === id))
-    .map(({ id }) => `a PUT on deleted registration ${id} was accepted`);
-  return [...returned, ...revived];
 }
 
-function unlikeStores({ stores }: Evidence): string[] {
+/** Deletions that were acknowledged and have to last. */
+export function promisedDeletions(
+  evidence: Pick<Evidence, "deletions" | "diskLosses">,
+): readonly (Deletion & { readonly answered: Answered })[] {
+  return evidence.deletions.flatMap((deletion) => {
+    const { answered } = deletion;
+    return answered !== null && isPromised(answered, evidence) ? [{ ...deletion, answered }] : [];
+  });
+}
+
+/**
+ * A PUT on a deleted id is refused: after `pair` by either node at once, after `node` once both are together. A node whose
+ * disk went back to a time before the deletion learns of it again from the other one; one whose disk is empty answers
+ * nobody until it has.
+ */
+function wrongRevivals(evidence: Evidence): string[] {
+  const promised = new Map(promisedDeletions(evidence).map((deletion) => [deletion.id, deletion.answered]));
+  const isWrong = ({ id, sentAtMs, atMs }: Revival) => {
+    const answered = promised.get(id);
+    if (answered === undefined || answered.atMs > sentAtMs) return false;
+    if (evidence.calm.some((spell) => within(sentAtMs, spell) && within(atMs, spell))) return true;
+    return answered.durable === "pair" && !isRelearning(atMs, evidence);
+  };
+  return evidence.revivals
+    .filter(isWrong)
+    .map(({ id }) => `a PUT on deleted registration ${id} was accepted (${promised.get(id)?.durable})`);
+}
+
+/** Whether a node's disk was lost before, and the nodes have not been together since. */
+function isRelearning(atMs: number, { diskLosses, calm }: Pick<Evidence, "diskLosses" | "calm">): boolean {
+  return diskLosses.some(
+    ({ toMs, emptied }) =>
+      !emptied && toMs <= atMs && !calm.some((spell) => spell.fromMs >= toMs && spell.fromMs <= atMs),
+  );
+}
+
+function unlikeStores({ stores, quietRows }: Evidence): string[] {
   const [one, two] = NODES;
   const onlyIn = (here: readonly string[], there: readonly string[], node: string) => {
     const others = new Set(there);
     const left = here.filter((row) => !others.has(row));
-    return left.length === 0 ? [] : [`${left.length} rows are on ${node} only, such as ${left[0]}`];
+    return left.length === 0 ? [] : [`${left.length} rows are only on ${node}, such as ${left[0]}`];
   };
   return [
+    ...onlyIn(quietRows[one], quietRows[two], `${one} when all is quiet`),
+    ...onlyIn(quietRows[two], quietRows[one], `${two} when all is quiet`),
     ...onlyIn(stores[one].rows, stores[two].rows, one),
     ...onlyIn(stores[two].rows, stores[one].rows, two),
     ...NODES.flatMap((node) => stores[node].due.map((id) => `${node} still owes a ring to ${id}`)),
   ];
 }
 
-function wrongUnsubscribes({ ends, subscriptions, deletions }: Evidence): string[] {
+function wrongUnsubscribes(evidence: Evidence): string[] {
+  const { ends, subscriptions } = evidence;
   const byId = new Map(subscriptions.map((each) => [each.subscriptionId, each]));
   return ends.flatMap(({ subscriptionId, atMs, why }) => {
     const own = byId.get(subscriptionId);
     if (why !== "unsubscribed" || own === undefined) return [];
-    const isRight = mayEnd(own, atMs, { deletions, subscriptions });
+    const isRight = mayEnd(own, atMs, evidence);
     return isRight ? [] : [`the live subscription of ${own.id} was unsubscribed`];
   });
 }
 
-/** Whether a subscription may have ended by then: its registration was deleted, or a newer one was made. */
+/** Whether a subscription may have ended by then: its registration was deleted or has lost its phone, or a newer one was made. */
 function mayEnd(
-  { id, generation }: Subscription,
+  { id, folder, generation }: Subscription,
   atMs: number,
-  { deletions, subscriptions }: Pick<Evidence, "deletions" | "subscriptions">,
+  evidence: Pick<Evidence, "deletions" | "subscriptions" | "deaths" | "diskLosses">,
 ): boolean {
   return (
-    deletions.some((each) => each.id === id && each.sentAtMs < atMs) ||
-    subscriptions.some((each) => each.id === id && each.generation > generation && each.madeAtMs < atMs)
+    evidence.deletions.some((each) => each.id === id && each.sentAtMs < atMs) ||
+    evidence.deaths.some((each) => each.id === id && each.atMs < atMs && hasLostPhone(each, evidence)) ||
+    evidence.subscriptions.some(
+      (each) =>
+        each.id === id && each.folder === folder && each.generation > generation && each.madeAtMs < atMs,
+    )
   );
+}
+
+/** Whether the death of a token leaves its registration without one: the app is gone, or its next token was lost with a disk. */
+function hasLostPhone({ replaced }: TokenDeath, evidence: Pick<Evidence, "diskLosses">): boolean {
+  return replaced === null || !isPromised(replaced, evidence);
+}
+
+/** Registrations of which nothing is owed any more. */
+function released(evidence: Pick<Acknowledged, "deletions" | "deaths" | "diskLosses">): ReadonlySet<string> {
+  const bare = evidence.deaths.filter((each) => hasLostPhone(each, evidence));
+  return new Set([...evidence.deletions, ...bare].map(({ id }) => id));
+}
+
+/** The newest subscription to a folder of each registration. */
+function newestOf(subscriptions: readonly Subscription[], folder: string): readonly Subscription[] {
+  const newest = new Map<string, Subscription>();
+  for (const each of subscriptions) {
+    if (each.folder === folder && (newest.get(each.id)?.generation ?? 0) < each.generation)
+      newest.set(each.id, each);
+  }
+  return [...newest.values()];
 }
 
 /** The last badge of each phone is at least as new as the newest notification that was answered OK for it. */
 export function lostBadges(
-  evidence: Pick<
-    Evidence,
-    "deletions" | "subscriptions" | "notified" | "pushes" | "diskLosses" | "quietFromMs"
-  >,
+  evidence: Omit<Acknowledged, "puts"> & Pick<Evidence, "pushes" | "quietFromMs">,
 ): string[] {
-  const deleted = new Set(evidence.deletions.map(({ id }) => id));
+  const gone = released(evidence);
   const subscriptions = new Map(evidence.subscriptions.map((each) => [each.subscriptionId, each]));
-  const newest = new Map<string, Subscription>();
-  for (const each of evidence.subscriptions) {
-    if ((newest.get(each.id)?.generation ?? 0) < each.generation) newest.set(each.id, each);
-  }
   // Every count that is known of a registration's mailbox, by the event's time.
   const history = new Map<string, Notified[]>();
   for (const each of evidence.notified) {
@@ -198,8 +286,8 @@ export function lostBadges(
     if (id !== undefined) history.set(id, [...(history.get(id) ?? []), each]);
   }
   const badges = lastBadges(evidence.pushes.filter(({ atMs }) => atMs <= evidence.quietFromMs));
-  return [...newest.values()].flatMap(({ id, subscriptionId }) => {
-    if (deleted.has(id)) return [];
+  return newestOf(evidence.subscriptions, "inbox").flatMap(({ id, subscriptionId }) => {
+    if (gone.has(id)) return [];
     const known = history.get(id) ?? [];
     const owed = known
       .filter((each) => each.subscriptionId === subscriptionId && isPromised(each, evidence))
@@ -216,6 +304,31 @@ export function lostBadges(
   });
 }
 
+/**
+ * A change of the calendar that was answered OK wakes the phone. Judged where a phone was woken so seldom that it need
+ * not wait for the next time (see pace.ts).
+ */
+export function lostMeetings(
+  evidence: Omit<Acknowledged, "puts" | "notified"> & Pick<Evidence, "meetings" | "pushes" | "quietFromMs">,
+): string[] {
+  const gone = released(evidence);
+  return newestOf(evidence.subscriptions, "calendar").flatMap(({ id, subscriptionId }) => {
+    const wakes = evidence.pushes.filter((push) => push.id === id && push.badge === null);
+    if (gone.has(id) || wakes.length > MOST_WAKES) return [];
+    const last = evidence.meetings.findLast(
+      (each) =>
+        each.subscriptionId === subscriptionId &&
+        each.atMs <= evidence.quietFromMs &&
+        isPromised(each, evidence),
+    );
+    if (last === undefined) return [];
+    const isTold = wakes.some(
+      ({ reason, atMs }) => reason === "calendar" && atMs > last.atMs - IN_FLIGHT_MS - LONGEST_WAIT_MS,
+    );
+    return isTold ? [] : [`${id} was not woken for its calendar, which was answered OK (${last.durable})`];
+  });
+}
+
 function lastBadges(pushes: readonly PushSeen[]): ReadonlyMap<string, number> {
   const badges = new Map<string, number>();
   for (const { id, badge } of pushes) if (badge !== null) badges.set(id, badge);
@@ -223,63 +336,36 @@ function lastBadges(pushes: readonly PushSeen[]): ReadonlyMap<string, number> {
 }
 
 function ringsAfterDeletion(evidence: Evidence): string[] {
-  const gone = new Set(
-    evidence.deletions
-      .filter(({ answered }) => answered !== null && isPromised(answered, evidence))
-      .map(({ id }) => id),
-  );
+  const gone = new Set(promisedDeletions(evidence).map(({ id }) => id));
   const late = evidence.pushes.filter(({ id, atMs }) => gone.has(id) && atMs > evidence.quietFromMs);
   return [...new Set(late.map(({ id }) => `deleted registration ${id} was rung after all had healed`))];
 }
 
-/** Only the active node rings. */
-function ringsOfPassive({ pushes, roles }: Evidence): string[] {
-  const passive = roles.filter(({ role }) => role === "passive");
-  const wrong = pushes.filter(({ node, atMs }) =>
-    passive.some((spell) => spell.node === node && atMs > spell.fromMs + LAST_RINGS_MS && atMs < spell.toMs),
+/** A registration whose phone has lost the app is let alone once Exchange was told that it has ended. */
+function ringsAfterRemoval({ deaths, subscriptions, ends, refusals }: Evidence): string[] {
+  const owners = new Map(newestOf(subscriptions, "inbox").map((each) => [each.subscriptionId, each.id]));
+  const bare = new Map(
+    deaths.filter(({ replaced }) => replaced === null).map((each) => [each.id, each.atMs]),
   );
-  return NODES.flatMap((node) => {
-    const own = wrong.filter((push) => push.node === node);
-    return own.length === 0 ? [] : [`${node} rang ${own.length} times while it was passive`];
+  return ends.flatMap(({ subscriptionId, atMs, why }) => {
+    const id = owners.get(subscriptionId);
+    const bareAtMs = id === undefined ? undefined : bare.get(id);
+    if (why !== "unsubscribed" || bareAtMs === undefined || bareAtMs > atMs) return [];
+    const late = refusals.filter((each) => each.id === id && each.atMs > atMs + IN_FLIGHT_MS);
+    return late.length === 0 ? [] : [`${id}, whose app is gone, was rung ${late.length} times after its end`];
   });
 }
 
-function wrongRoles({ calm, roles }: Evidence): string[] {
-  return calm.flatMap(({ fromMs, toMs }) => {
-    const spell = { fromMs: fromMs + ROLES_SETTLE_MS, toMs };
-    const [ones, twos] = NODES.map((node) =>
-      roles
-        .filter((each) => each.node === node && each.role === "active")
-        .flatMap((each) => overlap(each, spell)),
-    ) as [Spell[], Spell[]];
-    const both = total(ones.flatMap((one) => twos.flatMap((two) => overlap(one, two))));
-    const none = longestGap([...ones, ...twos], spell);
-    return [
-      ...(both > SHORT_MS ? [`both nodes were active for ${Math.round(both)} ms in calm`] : []),
-      ...(none > SHORT_MS ? [`no node was active for ${Math.round(none)} ms in calm`] : []),
-    ];
-  });
-}
-
-function overlap(one: Spell | RoleSpell, two: Spell): Spell[] {
-  const fromMs = Math.max(one.fromMs, two.fromMs);
-  const toMs = Math.min(one.toMs, two.toMs);
-  return toMs > fromMs ? [{ fromMs, toMs }] : [];
-}
-
-function total(spells: readonly Spell[]): number {
-  return spells.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
-}
-
-/** The longest time within a spell that nothing of `covered` covers. */
-export function longestGap(covered: readonly Spell[], { fromMs, toMs }: Spell): number {
-  let longest = 0;
-  let at = fromMs;
-  for (const spell of [...covered].sort((one, two) => one.fromMs - two.fromMs)) {
-    longest = Math.max(longest, spell.fromMs - at);
-    at = Math.max(at, spell.toMs);
-  }
-  return Math.max(longest, toMs - at);
+/** What a push service says of a token is believed at once: it is not asked again and again. */
+function insistentRings({ refusals }: Evidence): string[] {
+  const found = refusals.filter(
+    ({ node, id, atMs }) =>
+      refusals.filter(
+        (each) =>
+          each.node === node && each.id === id && each.atMs <= atMs && each.atMs > atMs - INSISTENT_MS,
+      ).length > MOST_REFUSALS,
+  );
+  return [...new Set(found.map(({ node, id }) => `${node} rang ${id} again and again, whose token is dead`))];
 }
 
 function failedBySwitch({ switches, failures }: Evidence): string[] {
@@ -291,9 +377,9 @@ function failedBySwitch({ switches, failures }: Evidence): string[] {
 
 /**
  * Rings of mail with the badge that the phone showed already, more of them than notifications that asked for it: a phone
- * that subscribes anew has two subscriptions for a while, and each tells of the same mail.
+ * that subscribes anew has two subscriptions for a while, and each tells of the same mail; a new token is rung once more.
  */
-function doubledRings({ pushes, notified, subscriptions }: Evidence): readonly PushSeen[] {
+function doubledRings({ pushes, notified, subscriptions, deaths }: Evidence): readonly PushSeen[] {
   const owners = new Map(subscriptions.map(({ subscriptionId, id }) => [subscriptionId, id]));
   const heard = new Map<string, Notified[]>();
   for (const each of notified) {
@@ -313,7 +399,14 @@ function doubledRings({ pushes, notified, subscriptions }: Evidence): readonly P
       ({ unread, atMs }) =>
         unread === push.badge && atMs > sinceMs - IN_FLIGHT_MS && atMs < push.atMs + ANSWER_LATE_MS,
     );
-    return rings > asked.length;
+    const tokens = deaths.filter(
+      ({ id, atMs, replaced }) =>
+        id === push.id &&
+        replaced !== null &&
+        atMs > sinceMs - IN_FLIGHT_MS &&
+        atMs < push.atMs + LONGEST_WAIT_MS,
+    );
+    return rings > asked.length + tokens.length;
   });
 }
 
@@ -332,7 +425,18 @@ function doubledBySwitch(evidence: Evidence): string[] {
   );
   return doubled.length === 0
     ? []
-    : [`${doubled.length} rings were doubled while roles were switched by hand`];
+    : [
+        `${doubled.length} rings were doubled while roles were switched by hand, such as ${ringWords(doubled[0])}`,
+      ];
+}
+
+function ringWords(push: PushSeen | undefined): string {
+  return push === undefined ? "" : `${push.badge} at ${atSecond(push)} from ${push.node} to ${push.id}`;
+}
+
+/** As the timeline has it. */
+function atSecond({ atMs }: { readonly atMs: number }): string {
+  return `${(atMs / 1000).toFixed(1)} s`;
 }
 
 function count(evidence: Evidence): Finding["counts"] {

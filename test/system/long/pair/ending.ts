@@ -1,13 +1,14 @@
 // The end of a run: traffic ends, everything comes to rest, both nodes stop, and what they hold is read.
-import { check, lostBadges } from "./checker.ts";
+import { check, lostBadges, lostMeetings, promisedDeletions } from "./checker.ts";
 import { type Evidence, NODES } from "./evidence.ts";
 import { evidenceOf } from "./ledger.ts";
 import type { Played } from "./run.ts";
 import type { PairScene } from "./scene.ts";
-import { dumpStore } from "./stores.ts";
+import { dumpStore, readRows } from "./stores.ts";
 
 // No ring for so long: nothing is on its way any more.
 const STILL_MS = 2_500;
+const COPY = "quiet";
 const KEPT_LINES = 400;
 
 /**
@@ -22,7 +23,7 @@ export async function finish(
   mail.end();
   await phones.end();
   await scene.together(true);
-  await quiet(scene, patienceMs);
+  const quietRows = await quiet(scene, patienceMs);
   const [quietFromMs, quietAt] = [ledger.now(), Date.now()];
   const unended = await endings(scene, patienceMs);
   ledger.calm.push({ fromMs: calmFromMs, toMs: ledger.now() });
@@ -35,10 +36,12 @@ export async function finish(
   }
   return evidenceOf(ledger, {
     roles: scene.roles.spells(),
+    refusals: refusalsOf(scene),
     stores: {
       "bell-a": dumpStore(nodes["bell-a"].files.database, quietAt),
       "bell-b": dumpStore(nodes["bell-b"].files.database, quietAt),
     },
+    quietRows,
     quietFromMs,
     unended,
     complaints: [
@@ -48,23 +51,48 @@ export async function finish(
   });
 }
 
+/** Rings to tokens whose app is gone, by the registration that has or had the token. */
+function refusalsOf({ ledger, phones, services }: PairScene): Evidence["refusals"] {
+  const aheadMs = Date.now() - ledger.now();
+  return services.refused().flatMap(({ at, node, token }) => {
+    const id = phones.ownerOf(token);
+    return id === null ? [] : [{ atMs: at - aheadMs, node, id }];
+  });
+}
+
 /** The verdict on a run, with what explains it; without evidence it could not be ended. */
-export function outcome({ ledger, nodes }: PairScene, seed: number, evidence: Evidence | null): Played {
+export function outcome(
+  { ledger, nodes }: Pick<PairScene, "ledger" | "nodes">,
+  seed: number,
+  evidence: Evidence | null,
+  logs = logsOf(nodes),
+): Played {
   const finding = evidence === null ? null : check(evidence);
   return {
     seed,
     violations: finding?.violations ?? ledger.complaints,
+    unjudged: finding?.unjudged ?? [],
     counts: finding?.counts ?? null,
     timeline: ledger.timeline,
-    logs: {
-      "bell-a": nodes["bell-a"].lines().slice(-KEPT_LINES),
-      "bell-b": nodes["bell-b"].lines().slice(-KEPT_LINES),
-    },
+    logs,
   };
 }
 
-/** Waits until Exchange has delivered all, every phone shows what it is owed, and rings have ended; or long enough. */
-async function quiet({ exchange, ledger }: PairScene, patienceMs: number): Promise<void> {
+/** The last log lines of each node so far. */
+export function logsOf(nodes: PairScene["nodes"]): Played["logs"] {
+  return {
+    "bell-a": nodes["bell-a"].lines().slice(-KEPT_LINES),
+    "bell-b": nodes["bell-b"].lines().slice(-KEPT_LINES),
+  };
+}
+
+/**
+ * Waits until Exchange has delivered all, every phone shows what it is owed, rings have ended and both nodes hold the
+ * same; or long enough.
+ * @returns what they hold
+ */
+async function quiet(scene: PairScene, patienceMs: number): Promise<Evidence["quietRows"]> {
+  const { exchange, ledger, nodes } = scene;
   const until = ledger.now() + patienceMs;
   let isDelivered = false;
   void exchange.idle().then(() => {
@@ -72,18 +100,28 @@ async function quiet({ exchange, ledger }: PairScene, patienceMs: number): Promi
   });
   const isStill = () => ledger.now() - (ledger.pushes.at(-1)?.atMs ?? 0) > STILL_MS;
   const isRight = () => {
-    const deletions = [...ledger.deletions.values()];
-    return lostBadges({ ...ledger, deletions, quietFromMs: ledger.now() }).length === 0;
+    const so = { ...ledger, deletions: [...ledger.deletions.values()], quietFromMs: ledger.now() };
+    return lostBadges(so).length === 0 && lostMeetings(so).length === 0;
   };
-  while (ledger.now() < until && !(isDelivered && isStill() && isRight())) await Bun.sleep(250);
+  const read = () => ({
+    "bell-a": readRows(nodes["bell-a"].copyStore(COPY)),
+    "bell-b": readRows(nodes["bell-b"].copyStore(COPY)),
+  });
+  const isQuiet = () => {
+    if (!(isDelivered && isStill() && isRight())) return false;
+    rows = read();
+    return rows["bell-a"].join() === rows["bell-b"].join();
+  };
+  let rows: Evidence["quietRows"] | null = null;
+  while (ledger.now() < until && !isQuiet()) await Bun.sleep(250);
   if (!isDelivered) ledger.complaints.push("Exchange still waits to deliver notifications");
+  return rows ?? read();
 }
 
 /** Every mailbox changes once more: subscriptions of deleted registrations have to end now. */
 async function endings({ exchange, ledger }: PairScene, patienceMs: number): Promise<readonly string[]> {
-  const gone = new Set(
-    [...ledger.deletions.values()].flatMap(({ id, answered }) => (answered === null ? [] : id)),
-  );
+  const deletions = [...ledger.deletions.values()];
+  const gone = new Set(promisedDeletions({ ...ledger, deletions }).map(({ id }) => id));
   const owners = new Map(ledger.subscriptions.map(({ subscriptionId, id }) => [subscriptionId, id]));
   const left = () =>
     exchange
@@ -93,7 +131,10 @@ async function endings({ exchange, ledger }: PairScene, patienceMs: number): Pro
   const until = ledger.now() + patienceMs;
   do {
     // Again and again: some go to the passive node, which ends nothing.
-    for (const box of exchange.mailboxes()) box.deliver();
+    for (const box of exchange.mailboxes()) {
+      box.deliver();
+      box.changeCalendar();
+    }
     await Bun.sleep(STILL_MS);
   } while (left().length > 0 && ledger.now() < until);
   return left();

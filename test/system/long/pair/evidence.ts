@@ -19,8 +19,8 @@ export interface Answered {
 export interface Put extends Answered {
   readonly id: string;
   readonly revision: number;
-  /** The revision opened a new generation of the folder. */
-  readonly fresh: boolean;
+  /** Folders of which the revision opened a new generation. */
+  readonly fresh: readonly string[];
 }
 
 export interface Deletion {
@@ -30,10 +30,27 @@ export interface Deletion {
   readonly answered: Answered | null;
 }
 
-/** A subscription that Exchange holds for a registration's generation. */
+/** From here on the push services say of a registration's token that its app is gone. */
+export interface TokenDeath {
+  readonly id: string;
+  readonly mailbox: string;
+  readonly atMs: number;
+  /** The answer to the registration's next token; null: the app was removed from the phone. */
+  readonly replaced: Answered | null;
+}
+
+/** A ring to such a token. */
+export interface Refusal {
+  readonly atMs: number;
+  readonly node: NodeName;
+  readonly id: string;
+}
+
+/** A subscription that Exchange holds for a generation of a registration's folder. */
 export interface Subscription {
   readonly subscriptionId: string;
   readonly id: string;
+  readonly folder: string;
   readonly generation: number;
   readonly madeAtMs: number;
 }
@@ -44,6 +61,11 @@ export interface Notified extends Answered {
   readonly unread: number;
   /** The event's time, epoch milliseconds of Exchange. */
   readonly eventAt: number;
+}
+
+/** Exchange was answered OK for a change of the calendar. */
+export interface Meeting extends Answered {
+  readonly subscriptionId: string;
 }
 
 export interface Ended {
@@ -65,6 +87,7 @@ export interface PushSeen {
 /** A PUT on a deleted registration that was answered as if it lived. */
 export interface Revival {
   readonly id: string;
+  readonly sentAtMs: number;
   readonly atMs: number;
 }
 
@@ -74,6 +97,8 @@ export interface RoleSpell {
   readonly role: "active" | "passive";
   readonly fromMs: number;
   readonly toMs: number;
+  /** When the last of these answers was asked for, which may have taken a while to come. */
+  readonly lastAskedMs: number;
 }
 
 export interface Spell {
@@ -81,9 +106,23 @@ export interface Spell {
   readonly toMs: number;
 }
 
-/** A node's database went back to what it was: what it alone had written since is gone by the promise. */
+/** A node's process stood still. */
+export interface Freeze extends Spell {
+  readonly node: NodeName;
+}
+
+/** A node's database went back to what it was: what it alone had answered for in this time is gone by the promise. */
 export interface DiskLoss extends Spell {
   readonly node: NodeName;
+  /** Nothing was left: the node answers nobody before it has what the other one has. */
+  readonly emptied: boolean;
+}
+
+/** What a fault may do to the roles. */
+export interface Takeover extends Spell {
+  readonly what: string;
+  /** Nobody may be active for longer. */
+  readonly withinMs: number;
 }
 
 /** A request through the load balancer that got no answer, or 5xx. */
@@ -107,7 +146,7 @@ export interface StoredFolder {
 export interface StoreDump {
   readonly registrations: readonly StoredRegistration[];
   readonly folders: readonly StoredFolder[];
-  /** Every replicated row as a line; equal on both nodes once they have healed. */
+  /** Every row of registrations and folders as a line; equal on both nodes once they have healed. */
   readonly rows: readonly string[];
   /** Registrations that a ring was due to before all was quiet, and still is. */
   readonly due: readonly string[];
@@ -117,7 +156,10 @@ export interface Evidence {
   readonly puts: readonly Put[];
   readonly deletions: readonly Deletion[];
   readonly subscriptions: readonly Subscription[];
+  readonly deaths: readonly TokenDeath[];
+  readonly refusals: readonly Refusal[];
   readonly notified: readonly Notified[];
+  readonly meetings: readonly Meeting[];
   readonly ends: readonly Ended[];
   readonly pushes: readonly PushSeen[];
   readonly revivals: readonly Revival[];
@@ -127,8 +169,15 @@ export interface Evidence {
   readonly calm: readonly Spell[];
   /** An administrator switched, and nothing else was broken. */
   readonly switches: readonly Spell[];
+  readonly freezes: readonly Freeze[];
   readonly diskLosses: readonly DiskLoss[];
+  /** From the strike of each fault that leaves a node which can be active until both are together again. */
+  readonly takeovers: readonly Takeover[];
+  /** The machine had too much to do for a time to be held against the product. */
+  readonly overloaded: readonly Spell[];
   readonly stores: Readonly<Record<NodeName, StoreDump>>;
+  /** Every replicated row of the running nodes as a line, when all had healed and everything was quiet. */
+  readonly quietRows: Readonly<Record<NodeName, readonly string[]>>;
   /** From here on all had healed and everything was quiet. */
   readonly quietFromMs: number;
   /** Subscriptions of deleted registrations that were still answered OK when all had healed. */

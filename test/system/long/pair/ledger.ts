@@ -6,12 +6,16 @@ import type {
   Ended,
   Evidence,
   Failure,
+  Freeze,
+  Meeting,
   Notified,
   PushSeen,
   Put,
   Revival,
   Spell,
   Subscription,
+  Takeover,
+  TokenDeath,
 } from "./evidence.ts";
 
 export interface TimelineEntry {
@@ -26,14 +30,19 @@ export interface Ledger {
   readonly puts: Put[];
   readonly deletions: Map<string, Deletion>;
   readonly subscriptions: Subscription[];
+  readonly deaths: TokenDeath[];
   readonly notified: Notified[];
+  readonly meetings: Meeting[];
   readonly ends: Ended[];
   readonly pushes: PushSeen[];
   readonly revivals: Revival[];
   readonly failures: Failure[];
   readonly calm: Spell[];
   readonly switches: Spell[];
+  readonly freezes: Freeze[];
   readonly diskLosses: DiskLoss[];
+  readonly takeovers: Takeover[];
+  readonly overloaded: Spell[];
   readonly complaints: string[];
   note(what: string): void;
 }
@@ -48,14 +57,19 @@ export function createLedger(): Ledger {
     puts: [],
     deletions: new Map(),
     subscriptions: [],
+    deaths: [],
     notified: [],
+    meetings: [],
     ends: [],
     pushes: [],
     revivals: [],
     failures: [],
     calm: [],
     switches: [],
+    freezes: [],
     diskLosses: [],
+    takeovers: [],
+    overloaded: [],
     complaints: [],
     note(what) {
       const atMs = Math.round(now());
@@ -69,22 +83,30 @@ export function createLedger(): Ledger {
 /** What the lists hold, with what is known at the end only. */
 export function evidenceOf(
   ledger: Ledger,
-  end: Pick<Evidence, "roles" | "stores" | "quietFromMs" | "unended" | "complaints">,
+  end: Pick<
+    Evidence,
+    "roles" | "refusals" | "stores" | "quietRows" | "quietFromMs" | "unended" | "complaints"
+  >,
 ): Evidence {
-  const { puts, subscriptions, notified, ends, pushes, revivals, failures, calm, switches, diskLosses } =
-    ledger;
+  const { puts, subscriptions, notified, ends, pushes, revivals, failures, calm, switches } = ledger;
+  const { deaths, meetings, freezes, diskLosses, takeovers, overloaded } = ledger;
   return {
     puts,
     deletions: [...ledger.deletions.values()],
     subscriptions,
+    deaths,
     notified,
+    meetings,
     ends,
     pushes,
     revivals,
     failures,
     calm,
     switches,
+    freezes,
     diskLosses,
+    takeovers,
+    overloaded,
     ...end,
     complaints: [...ledger.complaints, ...end.complaints],
   };

@@ -1,6 +1,6 @@
 // One node of the pair: the compiled binary in its namespace, what can be done to its process, its clock and its disk.
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { askNode } from "../../../../src/ops/control.ts";
 import { isPairStatus, PAIR_VERBS, type PairStatus } from "../../../../src/pair/status.ts";
 import { type Ended, type Running, run, start, until } from "../../helpers.ts";
@@ -34,10 +34,12 @@ export interface PairNode {
   /** Fills the disk, again and again, until `makeRoom`. */
   fillDisk(): void;
   makeRoom(): void;
-  /** The database's files as a power cut would leave them, under this name. */
-  copyStore(name: string): void;
+  /** The database's files as a power cut would leave them, under this name; says where the database is. */
+  copyStore(name: string): string;
   /** Puts such a copy in the place of the database of a node that does not run. */
   putBack(name: string): void;
+  /** A new disk in the place of that of a node that does not run: nothing is on it. */
+  replaceDisk(): void;
   /** `inboxbell backup` and `inboxbell restore`. */
   backup(name: string): Promise<void>;
   restore(name: string): Promise<void>;
@@ -164,11 +166,15 @@ export async function createPairNode(options: PairNodeOptions): Promise<PairNode
       mkdirSync(to);
       for (const file of ofStore(readdirSync(files.store))) cpSync(join(files.store, file), join(to, file));
       if (wasRunning) node.thaw();
+      return join(to, basename(files.database));
     },
     putBack(copy) {
       const from = join(copies, copy);
       for (const file of ofStore(readdirSync(files.store))) rmSync(join(files.store, file), { force: true });
       for (const file of readdirSync(from)) cpSync(join(from, file), join(files.store, file));
+    },
+    replaceDisk() {
+      for (const file of readdirSync(files.store)) rmSync(join(files.store, file), { recursive: true });
     },
     backup: (copy) => verb("backup", join(copies, copy), "--passphrase-file", join(copies, "passphrase")),
     restore: (copy) => verb("restore", join(copies, copy), "--passphrase-file", join(copies, "passphrase")),

@@ -44,7 +44,8 @@ export function watchRoles(ca: string, now: () => number, everyMs: number): Role
       if (role !== null) {
         const before = last.get(node);
         const joins = before?.role === role && askedAt - before.toMs < APART_MS;
-        const spell = { node, role, fromMs: joins ? before.fromMs : askedAt, toMs: now() };
+        const fromMs = joins ? before.fromMs : askedAt;
+        const spell = { node, role, fromMs, toMs: now(), lastAskedMs: askedAt };
         if (joins) spells.splice(spells.indexOf(before), 1);
         spells.push(spell);
         last.set(node, spell);

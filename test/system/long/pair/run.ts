@@ -6,7 +6,7 @@ import type { Finding } from "./checker.ts";
 import type { NodeName } from "./evidence.ts";
 import type { TimelineEntry } from "./ledger.ts";
 import { makeNetwork } from "./network.ts";
-import type { FaultKind } from "./plan.ts";
+import type { FaultKind, Step } from "./plan.ts";
 import { resultFile } from "./scene.ts";
 
 export interface PairRun {
@@ -16,6 +16,8 @@ export interface PairRun {
   readonly faults: number;
   readonly skip: number;
   readonly kinds: readonly FaultKind[];
+  /** These instead of the seed's. */
+  readonly order?: readonly Step[];
   readonly phones: number;
   /** No fault begins after so long; null: all of them. */
   readonly seconds: number | null;
@@ -34,6 +36,8 @@ export interface PlayOptions extends PairRun {
 export interface Played {
   readonly seed: number;
   readonly violations: readonly string[];
+  /** Bounds that could not be judged, and why. */
+  readonly unjudged: readonly string[];
   /** Null if the run could not be ended. */
   readonly counts: Finding["counts"] | null;
   readonly timeline: readonly TimelineEntry[];
@@ -54,6 +58,7 @@ export async function playPair(options: PairRun, limitMs: number): Promise<Playe
     return {
       seed: options.seed,
       violations: [words],
+      unjudged: [],
       counts: null,
       timeline: [],
       logs: { "bell-a": [], "bell-b": [] },
@@ -65,10 +70,11 @@ export async function playPair(options: PairRun, limitMs: number): Promise<Playe
 }
 
 /** What somebody who looks into a failure needs. */
-export function describePlayed({ seed, violations, counts, timeline, logs }: Played): string {
+export function describePlayed({ seed, violations, unjudged, counts, timeline, logs }: Played): string {
   return [
     `seed ${seed}`,
     ...violations.map((violation) => `BROKEN: ${violation}`),
+    ...unjudged.map((bound) => `not judged: ${bound}`),
     ...timeline.map(({ atMs, what }) => `${(atMs / 1000).toFixed(1).padStart(7)} s  ${what}`),
     JSON.stringify(counts),
     ...Object.entries(logs).flatMap(([node, lines]) => lines.map((line) => `${node}: ${line}`)),

@@ -13,6 +13,7 @@ import { createPhones, type Phones, pickAddress } from "./phones.ts";
 import { makePairProps, type PairProps, writePairConfig } from "./props.ts";
 import { type PushServices, startPushServices } from "./push-services.ts";
 import type { Random } from "./random.ts";
+import { createResting, type Resting } from "./resting.ts";
 import { type RoleWatch, watchRoles } from "./roles.ts";
 
 export interface PairScene {
@@ -24,6 +25,7 @@ export interface PairScene {
   readonly services: PushServices;
   readonly phones: Phones;
   readonly mail: Mail;
+  readonly resting: Resting;
   readonly roles: RoleWatch;
   readonly random: Random;
   /** Since the clock of the ledger: everything that was acknowledged before is on both nodes. */
@@ -68,16 +70,21 @@ export async function setPairScene(options: SceneOptions): Promise<PairScene> {
     },
   };
   const exchange = createExchangeSimulator({ ca: props.ca, timeScale: TIME_SCALE, hosts });
-  const services: PushServices = await startPushServices(props, ADDRESS.clients, (node, token, push) =>
-    phones.receive(node, token, push),
+  const services: PushServices = await startPushServices(
+    props,
+    ADDRESS.clients,
+    random,
+    (node, token, push) => phones.receive(node, token, push),
   );
-  const phones = createPhones({
+  const resting: Resting = createResting(() => phones.names());
+  const phones: Phones = createPhones({
     count: options.phones,
     props,
     exchange,
     services: () => services,
     ledger,
     random,
+    rests: resting.has,
     frontOnly,
   });
   for (const name of NODES) writePairConfig(props, name, services.urls[name]);
@@ -109,7 +116,8 @@ export async function setPairScene(options: SceneOptions): Promise<PairScene> {
     exchange,
     services,
     phones,
-    mail: createMail(exchange, ledger, random),
+    mail: createMail(exchange, ledger, random, resting.has),
+    resting,
     roles,
     random,
     togetherAtMs: () => togetherAtMs,

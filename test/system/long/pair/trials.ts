@@ -1,11 +1,11 @@
 // How long nobody is active, measured again and again: a program in the clients' namespace, started by the benchmark.
 // Prints one line for each trial, and the result as JSON in its directory.
-import { longestGap } from "./checker.ts";
 import { NODES, otherNode } from "./evidence.ts";
 import { mend } from "./faults.ts";
 import { networkOf } from "./network.ts";
 import { createRandom } from "./random.ts";
 import { type PairScene, resultFile, setPairScene, startPair } from "./scene.ts";
+import { longestGap } from "./spells.ts";
 
 export const LOSSES = ["process", "host", "partition"] as const;
 export type Loss = (typeof LOSSES)[number];
