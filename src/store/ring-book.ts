@@ -153,9 +153,15 @@ function nextDelivery(before: DeliveryRow | undefined, feed: string, settlement:
         ? paceAfter(before?.pace ?? UNPACED, ring.platform, allowanceOf(ring.reason, carriesBadge), at)
         : (before?.pace ?? UNPACED),
     accepted: (before?.accepted ?? 0) + (settlement.kind === "done" && outcome === "accepted" ? 1 : 0),
-    dead:
-      settlement.kind === "dead"
-        ? { kind: settlement.ends === true ? "ended" : "stopped", tokenMac: ring.tokenMac, at }
-        : (before?.dead ?? null),
+    dead: settlement.kind === "dead" ? verdictOf(settlement) : (before?.dead ?? null),
+  };
+}
+
+/** Of a renewal by a clock that was ahead it is still the verdict: or the dead token would be rung again and again. */
+function verdictOf({ ring, at, ends }: Settlement): NonNullable<DeliveryRow["dead"]> {
+  return {
+    kind: ends === true ? "ended" : "stopped",
+    tokenMac: ring.tokenMac,
+    at: Math.max(at, ring.renewedAt),
   };
 }

@@ -308,3 +308,12 @@ test("nobody is asked to subscribe again who has done so meanwhile, or who is he
   await change(f.store, id(1), { folders: [{ ...failed, failedAt: null }] });
   expect(await begin(f.store, 1)).toMatchObject({ reason: "mail" });
 });
+
+test("a dead token that was registered while the clock was ahead is rung no more", async () => {
+  await register(f.store, 1, "aa11", f.time.now + 345_000);
+  await badge(f.store, 1, 1, f.time.now);
+  const ring = await begin(f.store, 1);
+  await f.store.settle([settlement(ring!, "dead", f.time.now, { ends: true })]);
+  expect((await f.store.read([id(1)]))[0]?.state).toMatchObject({ kind: "present", dead: "ended" });
+  expect(await f.store.due(queue, f.time.now, 10)).toEqual([]);
+});

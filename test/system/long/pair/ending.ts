@@ -1,7 +1,9 @@
 // The end of a run: traffic ends, everything comes to rest, both nodes stop, and what they hold is read.
-import { check, lostBadges, lostMeetings, promisedDeletions } from "./checker.ts";
+import { check } from "./checker.ts";
 import { type Evidence, NODES } from "./evidence.ts";
 import { evidenceOf } from "./ledger.ts";
+import { promisedDeletions } from "./promises.ts";
+import { lostBadges, lostMeetings } from "./ring-checks.ts";
 import type { Played } from "./run.ts";
 import type { PairScene } from "./scene.ts";
 import { dumpStore, readRows } from "./stores.ts";

@@ -1,8 +1,10 @@
 // Between a fault and the next: phones that rested since it are held against what they were answered, in both databases
 // of the running nodes and on their screens. What the others do meanwhile covers nothing of theirs.
-import { type Acknowledged, lostBadges, lostDeletions, lostRegistrations } from "./checker.ts";
+import { lostDeletions, lostRegistrations } from "./checker.ts";
 import { NODES } from "./evidence.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Acknowledged } from "./promises.ts";
+import { lostBadges } from "./ring-checks.ts";
 import type { PairScene } from "./scene.ts";
 import { readRows, readWishes } from "./stores.ts";
 

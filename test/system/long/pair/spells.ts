@@ -28,3 +28,8 @@ export function longestGap(covered: readonly Spell[], { fromMs, toMs }: Spell): 
   }
   return Math.max(longest, toMs - at);
 }
+
+/** As the timeline has it. */
+export function atSecond({ atMs }: { readonly atMs: number }): string {
+  return `${(atMs / 1000).toFixed(1)} s`;
+}
