@@ -337,8 +337,7 @@ function isStored(state: RegistrationState, capability: Capability): boolean {
 /** The folder with the generation that is heard. What was guessed of it goes on to give way to its own row. */
 function raised(stored: Folder, generation: number): Folder {
   if (generation <= newestGeneration(stored)) return stored;
-  const isGuess = stored.boundGeneration > stored.generation;
-  return { ...stored, generation: isGuess ? stored.generation : generation, ...SOUND };
+  return { ...stored, generation: isGuess(stored) ? stored.generation : generation, ...SOUND };
 }
 
 /**

@@ -7,20 +7,7 @@ import type { RawRow, Table } from "../../src/store/merge.ts";
 import { register } from "../store/helpers.ts";
 import { until } from "./helpers.ts";
 import { createTwoNodes, type TwoNodes } from "./nodes.ts";
-import { GREETING, meetAsStranger, type Stranger } from "./stranger.ts";
-
-const PASSIVE = {
-  epoch: 1,
-  role: "passive",
-  why: "started",
-  forMs: 5,
-  seeding: "seeded",
-  ready: true,
-  yielding: null,
-  wants: false,
-  mark: 1,
-  heardMark: 0,
-} as const;
+import { GREETING, meetAsStranger, PASSIVE, type Stranger } from "./stranger.ts";
 
 let nodes: TwoNodes;
 const met: Stranger[] = [];

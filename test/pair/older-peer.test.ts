@@ -3,20 +3,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { until } from "./helpers.ts";
 import { createTwoNodes, type TwoNodes } from "./nodes.ts";
-import { GREETING, meetAsStranger, type Stranger } from "./stranger.ts";
-
-const PASSIVE = {
-  epoch: 1,
-  role: "passive",
-  why: "started",
-  forMs: 5,
-  seeding: "seeded",
-  ready: true,
-  yielding: null,
-  wants: false,
-  mark: 1,
-  heardMark: 0,
-} as const;
+import { GREETING, meetAsStranger, PASSIVE, type Stranger } from "./stranger.ts";
 
 let nodes: TwoNodes;
 let peer: Stranger | null = null;

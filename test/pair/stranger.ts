@@ -13,6 +13,20 @@ export const GREETING: Greeting = {
   feeds: [],
 };
 
+/** What a passive node without wishes says of itself. */
+export const PASSIVE = {
+  epoch: 1,
+  role: "passive",
+  why: "started",
+  forMs: 5,
+  seeding: "seeded",
+  ready: true,
+  yielding: null,
+  wants: false,
+  mark: 1,
+  heardMark: 0,
+} as const;
+
 export interface Stranger {
   readonly socket: TLSSocket;
   /** What it was told. */
